@@ -1,0 +1,57 @@
+"""The mathematics of the Residual Expansion Theorem.
+
+A deep residual network ``H_n = (1 + λ_n f_n) ∘ … ∘ (1 + λ_1 f_1)`` expands in λ into a hierarchy
+of terms: labelled rooted trees, 2^n computation paths when branches are linear. Read on in
+``trees``, ``towers``, ``series`` (the theorem), ``growth`` (why scaling is needed), ``report``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from expansion.errors import InputError, TooManyTermsError
+    from expansion.series.composition import cauchy_orders, composed_orders
+    from expansion.series.expansion import Expansion, expand
+    from expansion.series.gated_paths import gated_orders
+    from expansion.series.jets import jet_orders
+    from expansion.towers.branches.abstract import AbstractBranch
+    from expansion.towers.branches.layered import AffineBranch, MLPBranch, relu_branch
+    from expansion.towers.branches.symbolic import SymbolicBranch
+    from expansion.towers.files import SavedTower, load_tower, save_tower
+    from expansion.towers.scaling import ScalingRule
+    from expansion.towers.tower import Tower
+    from expansion.trees.labelled import Forest, LabelledTree
+    from expansion.trees.tree import Tree
+
+# The house of every public name. Names are imported on first use, so that `expansion --help`
+# does not wait for sympy and numba.
+_HOMES = {
+    "errors": ("InputError", "TooManyTermsError"),
+    "series.composition": ("cauchy_orders", "composed_orders"),
+    "series.expansion": ("Expansion", "expand"),
+    "series.gated_paths": ("gated_orders",),
+    "series.jets": ("jet_orders",),
+    "towers.branches.abstract": ("AbstractBranch",),
+    "towers.branches.layered": ("AffineBranch", "MLPBranch", "relu_branch"),
+    "towers.branches.symbolic": ("SymbolicBranch",),
+    "towers.files": ("SavedTower", "load_tower", "save_tower"),
+    "towers.scaling": ("ScalingRule",),
+    "towers.tower": ("Tower",),
+    "trees.labelled": ("Forest", "LabelledTree"),
+    "trees.tree": ("Tree",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,66 @@
+"""Validation of the small values that every room takes: depths, orders and finite numbers."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral
+
+from expansion.errors import InputError
+
+__all__ = ["check_count", "check_finite"]
+
+
+def check_count(value: object, name: str, *, least: int) -> int:
+    """Return ``value`` as an int of at least ``least``, or say what was wrong.
+
+    Parameters
+    ----------
+    value : object
+        The number, or the text a user typed.
+    name : str
+        What it counts, as the user knows it (``"depth"``, ``"order"``).
+    least : int
+        The smallest value allowed.
+
+    Raises
+    ------
+    InputError
+        When ``value`` is not a whole number or is below ``least``.
+
+    Examples
+    --------
+    >>> check_count("12", "depth", least=1)
+    12
+    >>> check_count(-1, "order", least=0)
+    Traceback (most recent call last):
+    expansion.errors.InputError: order must be a whole number of at least 0; got -1; give 0 or more
+    """
+    number: int | None = None
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        number = int(value)
+    elif isinstance(value, str):
+        text = value.strip()
+        if text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 18:
+            number = int(text)
+    if number is None or number < least:
+        required = f"{name} must be a whole number of at least {least}"
+        raise InputError(required, value, f"give {least} or more")
+    return number
+
+
+def check_finite(value: float, name: str) -> float:
+    """Return ``value``, or say that a finite number was needed.
+
+    Raises
+    ------
+    InputError
+        When ``value`` is infinite or not a number.
+
+    Examples
+    --------
+    >>> check_finite(0.5, "scale")
+    0.5
+    """
+    if not math.isfinite(value):
+        raise InputError(f"{name} must be a finite number", value, "give a number such as 0.1")
+    return value

@@ -1,0 +1,57 @@
+"""The two errors a user meets: a request that cannot be understood, and one that is too large."""
+
+from __future__ import annotations
+
+__all__ = ["InputError", "TooManyTermsError"]
+
+
+class InputError(ValueError):
+    """Bad input, told in one line: what was required, what came, how to mend it.
+
+    Parameters
+    ----------
+    required : str
+        What the caller has to give.
+    came : object
+        What was given instead.
+    mend : str
+        What to do about it.
+
+    Examples
+    --------
+    >>> raise InputError("depth must be a positive integer", 0, "give --depth 1 or more")
+    Traceback (most recent call last):
+    expansion.errors.InputError: depth must be a positive integer; got 0; give --depth 1 or more
+    """
+
+    def __init__(self, required: str, came: object, mend: str) -> None:
+        super().__init__(required, came, mend)
+        self.required = required
+        self.came = came
+        self.mend = mend
+
+    def __str__(self) -> str:
+        came = " ".join(str(self.came).split())
+        shown = came if len(came) <= 120 else came[:117] + "..."
+        return f"{self.required}; got {shown or 'nothing'}; {self.mend}"
+
+
+class TooManyTermsError(InputError):
+    """A request whose size is known in advance to be over the budget.
+
+    Parameters
+    ----------
+    terms : int
+        How many terms the answer would have (exact, claim C2).
+    budget : int
+        How many are allowed.
+    instead : str
+        How to get the answer without enumeration.
+    """
+
+    def __init__(self, terms: int, budget: int, instead: str) -> None:
+        shown = f"{terms:,}" if terms < 10**15 else f"about 10^{len(str(terms)) - 1} ({terms})"
+        super().__init__(f"an expansion of at most {budget:,} terms", f"{shown} terms", instead)
+        self.args = (terms, budget, instead)
+        self.terms = terms
+        self.budget = budget

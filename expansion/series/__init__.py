@@ -1,0 +1,1 @@
+"""The theorem: the expansion, and the other routes to the same numbers."""

@@ -1,0 +1,393 @@
+r"""The Residual Expansion Theorem, all orders (claims E1, E2, E3).
+
+**Theorem.** For analytic branches and scales near zero,
+
+.. math::
+
+   H_n(x) = x + \sum_t \frac{\prod_{v \in t} \lambda_{\ell(v)}}{\sigma(t)}\, F_t(x)
+
+over all labelled trees t with labels in 1..n, every child's label strictly smaller than its
+parent's. *Proof.* Induction on n: Taylor-expand the last branch at x,
+
+.. math::
+
+   \lambda_{n+1} f_{n+1}(H_n(x))
+   = \lambda_{n+1} \sum_m \tfrac{1}{m!} f_{n+1}^{(m)}(x)[H_n(x) - x, \ldots],
+
+insert the expansion of :math:`H_n(x) - x`, and collect the m! / Π (multiplicity)! orderings of
+each multiset of trees: they are the trees with root label n + 1, each with 1/σ. ∎
+
+*Encoder and decoder.* :math:`D(H_n(E(x)))` is the sum over forests with the derivatives of D at
+the root, at the point E(x). *Tied branches.* If all branches are f, the labelled trees of one
+shape τ add up to :math:`\lambda^{|\tau|}\, \Omega^\circ(\tau; n) / \sigma(\tau)\, F_\tau`, where
+Ω° is the strict order polynomial: an expansion for every depth at once.
+
+Source: orders ≤ 2 with one scale, Dherin & Munn 2025 (arXiv 2510.03470); all orders and
+per-block scales, derived for this project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import accumulate
+from math import prod
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from expansion.checking import check_count
+from expansion.errors import InputError, TooManyTermsError
+from expansion.series.differentials import Differentials
+from expansion.series.notation import LATEX, UNICODE, Style, write_coefficient, write_term
+from expansion.towers.arrays import Array
+from expansion.towers.tower import Tower
+from expansion.trees.counting import forest_counts, rooted_tree_counts, tree_counts
+from expansion.trees.generate import (
+    labelled_forests,
+    labelled_trees,
+    rooted_forests,
+    rooted_trees,
+)
+from expansion.trees.labelled import Forest, Term
+from expansion.trees.order_polynomials import order_polynomial, to_fraction
+from expansion.trees.tree import Tree
+
+if TYPE_CHECKING:
+    import sympy
+
+__all__ = ["DEFAULT_BUDGET", "Expansion", "expand", "term_count"]
+
+DEFAULT_BUDGET = 1_000_000
+_INSTEAD = (
+    "for the counts alone use count, for the sum of each order jet_orders or gated_orders, "
+    "for its size spectrum; or lower the order"
+)
+
+
+class Expansion(Mapping[Term, Any]):
+    """A tower as a sum of elementary differentials: a mapping from term to coefficient.
+
+    Made by :func:`expand`. Keys are labelled trees; trees if the branches are tied; forests of
+    these if there is a decoder. The order-0 term x itself is not a key (with a decoder, its
+    value D(x) is: the empty forest ``D[]``).
+
+    Parameters
+    ----------
+    terms : mapping
+        Term to exact coefficient, Π λ / σ.
+    max_order : int
+        The order that the expansion was computed to.
+    tower : Tower, optional
+        What was expanded; None for a symbolic depth.
+
+    Examples
+    --------
+    >>> from expansion import LabelledTree
+    >>> expansion = expand(3, 2)
+    >>> expansion[LabelledTree.parse("3[1]")], len(expansion)
+    (Fraction(1, 1), 6)
+    >>> print(expansion)
+    H₃(x) = x
+      + λ [ f₁ + f₂ + f₃ ]
+      + λ² [ f₂′f₁ + f₃′f₁ + f₃′f₂ ]
+      + O(λ³)
+    """
+
+    def __init__(self, terms: Mapping[Term, Any], max_order: int, tower: Tower | None) -> None:
+        self._terms = MappingProxyType(dict(terms))
+        self.max_order = max_order
+        self.tower = tower
+
+    def __getitem__(self, term: Term) -> Any:
+        return self._terms[term]
+
+    def __iter__(self) -> Iterator[Term]:
+        return iter(self._terms)
+
+    def __len__(self) -> int:
+        return len(self._terms)
+
+    def __repr__(self) -> str:
+        what = "symbolic depth" if self.tower is None else f"depth {self.tower.depth}"
+        return f"<Expansion of {what} to order {self.max_order}: {len(self)} terms>"
+
+    def order(self, k: int) -> dict[Term, Any]:
+        """The ensemble of order k: its terms with their coefficients."""
+        k = check_count(k, "order", least=0)
+        return {term: value for term, value in self.items() if term.order == k}
+
+    def by_shape(self) -> dict[Tree | Forest[Tree], dict[Term, Any]]:
+        """The terms grouped by their shape, the tree without its labels."""
+        groups: dict[Tree | Forest[Tree], dict[Term, Any]] = {}
+        for term, value in self.items():
+            shape = term if isinstance(term, Tree) else term.shape
+            groups.setdefault(shape, {})[term] = value
+        return groups
+
+    def orders(self, x: Any) -> Array:
+        """The numeric order-0..K parts at x, summed term by term.
+
+        Returns
+        -------
+        array, shape (K + 1, ..., outputs)
+            Exact for exact x; the same as :func:`expansion.series.jets.jet_orders`.
+
+        Raises
+        ------
+        InputError
+            When the branches have no values, or the depth is symbolic.
+        """
+        differentials = Differentials(self._concrete(), x)
+        parts = self._empty_orders(differentials)
+        for term, coefficient in self.items():
+            value = differentials.value(term)
+            weight = coefficient if value.dtype == object else float(coefficient)
+            parts[term.order] = parts[term.order] + weight * value
+        return parts
+
+    def partial_sum(self, x: Any, order: int | None = None) -> Array:
+        """Orders 0..``order`` of the expansion at x (all computed ones by default)."""
+        last = self.max_order if order is None else check_count(order, "order", least=0)
+        return np.asarray(sum(self.orders(x)[: last + 1]))
+
+    def remainder(self, x: Any) -> Array:
+        """The tower's output minus the partial sum at x."""
+        return self._concrete()(x) - self.partial_sum(x)
+
+    def to_sympy(self) -> Any:
+        """The partial sum as a sympy expression in λ, the bookkeeping scale.
+
+        Returns
+        -------
+        sympy.Expr or sympy.Matrix
+            For formulas, the column of coordinates in the branches' own variables; otherwise a
+            sum of symbols named like the terms. At λ = 1 the tower's own scales apply.
+        """
+        import sympy
+
+        from expansion.towers.branches.symbolic import SymbolicBranch
+
+        scale = sympy.Symbol("lambda")
+        first = None if self.tower is None else self.tower.branches[0]
+        if self.tower is None or not isinstance(first, SymbolicBranch):
+            start = sympy.Integer(0) if self._has_decoder() else sympy.Symbol("x")
+            return start + sum(
+                _to_sympy(value) * scale**term.order * sympy.Symbol(write_term(term, LATEX))
+                for term, value in self.items()
+            )
+        if self.tower.encoder is not None:
+            mend = "expand the tower without its encoder, then substitute"
+            raise InputError("a tower whose input is the branches' variables", "an encoder", mend)
+        rows = self.orders(first.variables)
+        return sympy.Matrix(
+            [sum(scale**k * _to_sympy(v) for k, v in enumerate(column)) for column in rows.T]
+        )
+
+    def text(self, *, limit: int = 12) -> str:
+        """The expansion in Unicode, at most ``limit`` terms of each order spelled out."""
+        return self._write(UNICODE, limit)
+
+    def latex(self, *, limit: int | None = None) -> str:
+        """The expansion in LaTeX, for display mathematics."""
+        return self._write(LATEX, limit)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex(limit=24)}$"
+
+    def _write(self, style: Style, limit: int | None) -> str:
+        depth = "n" if self.tower is None else str(self.tower.depth)
+        tower = style.branch("H", depth)
+        name = f"D({tower}(x))" if self._has_decoder() else f"{tower}(x)"
+        lines = [] if self._has_decoder() else ["x"]
+        unit = self.tower is None or self.tower.rule.text == "1"
+        for k in range(self.max_order + 1):
+            terms = self.order(k)
+            if not terms:
+                continue
+            shown = list(terms.items())[:limit]
+            pieces = [write_coefficient(v, style) + write_term(t, style) for t, v in shown]
+            if len(terms) > len(shown):
+                more = len(terms) - len(shown)
+                pieces.append(f"… {more:,} more" if style is UNICODE else rf"\cdots ({more})")
+            inside = " + ".join(pieces).replace("+ -", "- ")
+            power = style.power(style.scale, k) if unit and k else ""
+            opening, closing = ("[ ", " ]") if style is UNICODE else (r"\left[", r"\right]")
+            lines.append(f"{power} {opening}{inside}{closing}".strip() if power else inside)
+        next_order = style.power(style.scale, self.max_order + 1)
+        lines.append(f"O({next_order})")
+        if style is LATEX:
+            return f"{name} = " + " + ".join(lines)
+        return f"{name} = " + "\n  + ".join(lines)
+
+    def _has_decoder(self) -> bool:
+        return any(isinstance(term, Forest) for term in self)
+
+    def _concrete(self) -> Tower:
+        if self.tower is None:
+            raise InputError("an expansion of a definite depth", "depth n", "give a number")
+        return self.tower
+
+    def _empty_orders(self, differentials: Differentials) -> Array:
+        start = differentials.value(Forest(()))
+        parts = np.stack([start * 0] * (self.max_order + 1))
+        if not self._has_decoder():
+            parts[0] = start
+        return parts
+
+
+def term_count(depth: int | None, order: int, *, tied: bool, decoder: bool) -> int:
+    """How many terms :func:`expand` would return, known before any is made (claims C2, C3).
+
+    Examples
+    --------
+    >>> term_count(5, 5, tied=False, decoder=False)
+    414
+    """
+    if tied or depth is None:
+        # Forests with k vertices are trees with k + 1.
+        rooted = rooted_tree_counts(order + 1)
+        return sum(rooted[1:]) if decoder else sum(rooted[1 : order + 1])
+    return sum(forest_counts(depth, order)) if decoder else sum(tree_counts(depth, order)[1:])
+
+
+def expand(
+    tower: Tower | int | str,
+    order: int,
+    *,
+    tied: bool = False,
+    decoder: bool = False,
+    budget: int = DEFAULT_BUDGET,
+) -> Expansion:
+    """Expand a tower into all its terms of order ≤ K.
+
+    Parameters
+    ----------
+    tower : Tower, int or "n"
+        What to expand; a depth stands for abstract branches with scale 1, and ``"n"`` (with
+        ``tied=True``) for every depth at once: coefficients are then polynomials in n.
+    order : int
+        Largest order K ≥ 0.
+    tied : bool
+        Whether all blocks share their branch: terms are then trees without labels (claim E3).
+    decoder : bool
+        Whether an abstract tower has a decoder (claim E2); a Tower knows by itself.
+    budget : int
+        Largest number of terms to enumerate.
+
+    Returns
+    -------
+    Expansion
+
+    Raises
+    ------
+    TooManyTermsError
+        At once, when the number of terms is over the budget.
+    InputError
+        For a bad depth or order, or ``tied`` with branches that differ.
+
+    Examples
+    --------
+    >>> expand("n", 3, tied=True)[Tree.chain(3)]
+    n*(n - 2)*(n - 1)/6
+    >>> expand(50, 50)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    expansion.errors.TooManyTermsError: an expansion of at most 1,000,000 terms; got about 10^82...
+    """
+    order = check_count(order, "order", least=0)
+    if isinstance(tower, Tower):
+        decoder = decoder or tower.decoder is not None
+    depth = _depth_of(tower, tied)
+    terms = term_count(depth, order, tied=tied, decoder=decoder)
+    if terms > check_count(budget, "budget", least=0):
+        raise TooManyTermsError(terms, budget, _INSTEAD)
+    if depth is None:
+        shapes = _tied_terms(order, decoder)
+        return Expansion({shape: _polynomial(shape) for shape in shapes}, order, None)
+    built = tower if isinstance(tower, Tower) else Tower.abstract(depth, tied=tied)
+    if tied:
+        if not built.is_tied:
+            raise InputError("one branch shared by all blocks", "branches that differ", "untie")
+        return Expansion(_tied(built.scales, order, decoder), order, built)
+    return Expansion(_untied(built.scales, order, decoder), order, built)
+
+
+def _depth_of(tower: Tower | int | str, tied: bool) -> int | None:
+    if isinstance(tower, Tower):
+        return tower.depth
+    if tower == "n":
+        if not tied:
+            mend = "add tied=True (--tied), or give a number"
+            raise InputError("a number as the depth of an untied tower", "n", mend)
+        return None
+    return check_count(tower, "depth", least=1)
+
+
+def _untied(scales: Sequence[Any], order: int, decoder: bool) -> dict[Term, Any]:
+    terms = (labelled_forests if decoder else labelled_trees)(len(scales), order)
+    if all(scale == 1 for scale in scales):
+        reciprocal = {1: Fraction(1)}
+        return {
+            term: reciprocal.setdefault(term.symmetry, Fraction(1, term.symmetry)) for term in terms
+        }
+    return {
+        term: prod((scales[label - 1] for label in term.labels), start=Fraction(1)) / term.symmetry
+        for term in terms
+    }
+
+
+def _tied(scales: Sequence[Any], order: int, decoder: bool) -> dict[Term, Any]:
+    return {
+        term: weighted_labellings(term, scales) / term.symmetry
+        for term in _tied_terms(order, decoder)
+    }
+
+
+def _tied_terms(order: int, decoder: bool) -> Iterator[Any]:
+    for size in range(0 if decoder else 1, order + 1):
+        yield from rooted_forests(size) if decoder else rooted_trees(size)
+
+
+def weighted_labellings(term: Tree | Forest[Tree], scales: Sequence[Any]) -> Any:
+    """Σ over strict labellings of Π λ: Ω° when all scales are 1.
+
+    Examples
+    --------
+    >>> weighted_labellings(Tree.chain(2), [Fraction(1), Fraction(1, 2), Fraction(1, 3)])
+    Fraction(1, 1)
+    """
+    common = scales[0] if all(scale == scales[0] for scale in scales) else None
+    weights = [Fraction(1)] * len(scales) if common is not None else scales
+
+    def prefix(tree: Tree) -> list[Any]:
+        below = [prefix(child) for child in tree.children]
+        steps = [w * prod(b[j] for b in below) for j, w in enumerate(weights)]
+        return list(accumulate(steps, initial=Fraction(0)))
+
+    trees = term.trees if isinstance(term, Forest) else (term,)
+    total = prod((prefix(tree)[-1] for tree in trees), start=Fraction(1))
+    return total if common is None else total * common**term.order
+
+
+def _polynomial(term: Tree | Forest[Tree]) -> sympy.Expr:
+    """Ω°(τ; n)/σ(τ) as a factored sympy polynomial in n."""
+    import sympy
+
+    n = sympy.Symbol("n")
+    trees = term.trees if isinstance(term, Forest) else (term,)
+    polynomial = prod(order_polynomial(tree) for tree in trees) / term.symmetry
+    coefficients = getattr(polynomial, "coeffs", lambda: [polynomial])()
+    exact = [_to_sympy(to_fraction(c)) for c in coefficients] if trees else [sympy.Integer(1)]
+    return sympy.factor(sum(c * n**power for power, c in enumerate(exact)))
+
+
+def _to_sympy(value: Any) -> sympy.Expr:
+    import sympy
+
+    if isinstance(value, Fraction):
+        return sympy.Rational(value.numerator, value.denominator)
+    return sympy.sympify(value)

@@ -1,0 +1,184 @@
+r"""Elementary differentials written the way people write them: f₃″(f₂′f₁, f₁).
+
+Two styles, Unicode text and LaTeX, share one writer. A tree without labels can also be written
+as the indexed sum that it stands for in a tower of any depth,
+:math:`\tfrac12 \sum_{i,j<k} f_k''(f_i, f_j)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from expansion.trees.labelled import Forest, LabelledTree, Term
+from expansion.trees.tree import Tree
+
+__all__ = ["LATEX", "UNICODE", "Style", "indexed_sum", "write_coefficient", "write_term"]
+
+_SUBSCRIPTS = str.maketrans("0123456789ijklmnprstuv", "₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₗₘₙₚᵣₛₜᵤᵥ")
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_LETTERS = "ijklmprstuv"
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How to write indices, primes, fractions and sums.
+
+    Parameters
+    ----------
+    branch : callable
+        (letter, index) to f with its index; the index may be empty.
+    primes : callable
+        Order of derivative to its mark.
+    fraction : callable
+        (numerator, denominator) to text.
+    power : callable
+        (symbol, exponent) to text.
+    total : callable
+        Condition to a sum sign with the condition under it.
+    scale : str
+        The symbol λ.
+    """
+
+    branch: Callable[[str, str], str]
+    primes: Callable[[int], str]
+    fraction: Callable[[int, int], str]
+    power: Callable[[str, int], str]
+    total: Callable[[str], str]
+    scale: str
+
+
+def _unicode_power(symbol: str, exponent: int) -> str:
+    return symbol if exponent == 1 else symbol + str(exponent).translate(_SUPERSCRIPTS)
+
+
+def _unicode_primes(m: int) -> str:
+    return ("", "′", "″", "‴")[m] if m <= 3 else "⁽" + str(m).translate(_SUPERSCRIPTS) + "⁾"
+
+
+def _unicode_fraction(numerator: int, denominator: int) -> str:
+    short = {(1, 2): "½", (1, 3): "⅓", (2, 3): "⅔", (1, 4): "¼", (3, 4): "¾", (1, 6): "⅙"}
+    return short.get((numerator, denominator), f"{numerator}/{denominator}")
+
+
+UNICODE = Style(
+    branch=lambda letter, index: letter + index.translate(_SUBSCRIPTS),
+    primes=_unicode_primes,
+    fraction=_unicode_fraction,
+    power=_unicode_power,
+    total=lambda condition: f"Σ_{{{condition}}} ",
+    scale="λ",
+)
+
+LATEX = Style(
+    branch=lambda letter, index: (
+        f"{letter}_{{{index}}}" if len(index) > 1 else f"{letter}_{index}" if index else letter
+    ),
+    primes=lambda m: "'" * m if m <= 3 else f"^{{({m})}}",
+    fraction=lambda a, b: rf"\frac{{{a}}}{{{b}}}",
+    power=lambda symbol, exponent: symbol if exponent == 1 else f"{symbol}^{{{exponent}}}",
+    total=lambda condition: rf"\sum_{{{condition}}} ",
+    scale=r"\lambda",
+)
+
+
+def write_term(term: Term, style: Style = UNICODE, letter: str = "f") -> str:
+    """The elementary differential F_t of a tree or forest.
+
+    Parameters
+    ----------
+    term : LabelledTree, Tree or Forest
+        Forests are written under the decoder D.
+    style : Style
+        :data:`UNICODE` or :data:`LATEX`.
+    letter : str
+        Symbol of the branches.
+
+    Examples
+    --------
+    >>> write_term(LabelledTree.parse("3[2[1],1]"))
+    'f₃″(f₂′f₁, f₁)'
+    >>> print(write_term(LabelledTree.parse("12[3]"), LATEX))
+    f_{12}' f_3
+    """
+    if isinstance(term, Forest):
+        root = "D"
+    else:
+        root = style.branch(letter, str(term.label) if isinstance(term, LabelledTree) else "")
+    return _write(root, [write_term(child, style, letter) for child in term.children], style)
+
+
+def _write(root: str, arguments: list[str], style: Style) -> str:
+    if not arguments:
+        return root
+    root += style.primes(len(arguments))
+    if len(arguments) == 1:
+        return f"{root} {arguments[0]}" if style is LATEX else root + arguments[0]
+    return f"{root}({', '.join(arguments)})"
+
+
+def write_coefficient(coefficient: Any, style: Style = UNICODE) -> str:
+    """A coefficient in front of a term; nothing for 1.
+
+    Examples
+    --------
+    >>> write_coefficient(Fraction(1, 2)), write_coefficient(Fraction(1))
+    ('½ ', '')
+    """
+    if coefficient == 1:
+        return ""
+    if isinstance(coefficient, (int, Fraction)):
+        value = Fraction(coefficient)
+        sign, value = ("-", -value) if value < 0 else ("", value)
+        if value.denominator == 1:
+            return sign if value == 1 else f"{sign}{value.numerator} "
+        return sign + style.fraction(value.numerator, value.denominator) + " "
+    if style is LATEX:
+        from sympy import latex  # only symbolic coefficients need it
+
+        text = latex(coefficient)
+    else:
+        text = str(coefficient)
+    return f"({text}) " if getattr(coefficient, "is_Add", False) else f"{text} "
+
+
+def indexed_sum(tree: Tree, style: Style = UNICODE, letter: str = "f") -> str:
+    r"""All labelled trees of one shape, as the sum over block numbers that holds for every depth.
+
+    The sum runs over all labellings of the shape, each with 1/σ(shape), which is the same number
+    as the labelled trees each with 1/σ(t) (claim E1).
+
+    Examples
+    --------
+    >>> indexed_sum(Tree.parse("[[[]]]"))
+    'Σ_{i<j<k} fₖ′fⱼ′fᵢ'
+    >>> indexed_sum(Tree.parse("[[],[]]"))
+    '½ Σ_{i,j<k} fₖ″(fᵢ, fⱼ)'
+    >>> indexed_sum(Tree.parse("[[[]],[]]"))
+    'Σ_{i<j<l, k<l} fₗ″(fⱼ′fᵢ, fₖ)'
+    """
+    indices = iter(_LETTERS if tree.order <= len(_LETTERS) else _numbered(tree.order))
+
+    def name(vertex: Tree) -> tuple[str, str, list[str], str]:
+        """Index, the chain of inequalities that ends with it, finished chains, and the text."""
+        below = [name(child) for child in vertex.children]
+        index = next(indices)
+        text = _write(style.branch(letter, index), [named[3] for named in below], style)
+        finished = [chain for named in below for chain in named[2]]
+        chains = [chain for _, chain, _, _ in below if "<" in chain]
+        leaves = ",".join(chain for _, chain, _, _ in below if "<" not in chain)
+        smaller = chains + ([leaves] if leaves else [])
+        if not smaller:
+            return index, index, finished, text
+        finished += [f"{chain}<{index}" for chain in smaller[1:]]
+        return index, f"{smaller[0]}<{index}", finished, text
+
+    _, chain, finished, text = name(tree)
+    weight = write_coefficient(Fraction(1, tree.symmetry), style)
+    return weight + style.total(", ".join([chain, *finished])) + text
+
+
+def _numbered(count: int) -> Iterator[str]:
+    return (f"i{number}" for number in range(1, count + 1))

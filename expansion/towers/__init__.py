@@ -1,0 +1,1 @@
+"""What is expanded: scaling rules, branches, towers, and the files they are kept in."""

@@ -1,0 +1,1 @@
+"""The kinds of branch, and the protocol that they share."""

@@ -1,0 +1,1 @@
+"""Rooted trees, labelled trees, their generation and their numbers; imports nothing above."""
