@@ -1,0 +1,1 @@
+"""The honesty: every statement of the theory as a claim, with checks that can fail."""
