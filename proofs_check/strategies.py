@@ -152,10 +152,7 @@ def polynomial_towers(
     """
     branches = polynomial_branches(dimension, degree)
     depth = draw(st.integers(*depths))
-    if tied:
-        chosen = (draw(branches),) * depth
-    else:
-        chosen = tuple(draw(branches) for _ in range(depth))
+    chosen = (draw(branches),) * depth if tied else tuple(draw(branches) for _ in range(depth))
     encoder, decoder = (draw(branches), draw(branches)) if ends else (None, None)
     return Tower(chosen, draw(scalings(depth)), encoder, decoder)
 

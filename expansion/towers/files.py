@@ -102,12 +102,12 @@ def save_tower(path: str | os.PathLike[str], saved: SavedTower) -> Path:
         names.add(branch.activation.name)
         values = (branch.outer, branch.outer_bias, branch.inner, branch.inner_bias)
         for part, value in zip(_PARTS, values, strict=True):
-            tensors[f"blocks.{number}.{part}"] = value  # type: ignore[assignment]
+            tensors[f"blocks.{number}.{part}"] = value
     if len(names) != 1:
         raise InputError("one activation in all blocks", ", ".join(sorted(names)), "make it one")
     for end, affine in (("encoder", tower.encoder), ("decoder", tower.decoder)):
         if isinstance(affine, AffineBranch):
-            tensors[f"{end}.weight"], tensors[f"{end}.bias"] = affine.matrix, affine.bias  # type: ignore[assignment]
+            tensors[f"{end}.weight"], tensors[f"{end}.bias"] = affine.matrix, affine.bias
         elif affine is not None:
             raise InputError(f"an affine {end} to save", type(affine).__name__, "replace it")
     metadata = {"format": FORMAT, "activation": names.pop(), "description": saved.description}
@@ -195,4 +195,4 @@ def _blocks(tensors: dict[str, Array], path: object) -> list[dict[str, Array]]:
 
 def _branch(parts: Mapping[str, Array], activation: str) -> MLPBranch:
     outer, outer_bias, inner, inner_bias = (parts.get(part) for part in _PARTS)
-    return MLPBranch(outer, inner, inner_bias, outer_bias, activation)  # type: ignore[arg-type]
+    return MLPBranch(outer, inner, inner_bias, outer_bias, activation)

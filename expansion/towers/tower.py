@@ -60,7 +60,7 @@ class Tower:
     """
 
     branches: tuple[Branch, ...]
-    rule: ScalingRule = field(default=ScalingRule("1"))
+    rule: Any = ScalingRule("1")  # a ScalingRule, once constructed
     encoder: Branch | None = None
     decoder: Branch | None = None
     scales: tuple[Exact, ...] = field(init=False, repr=False)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from expansion.errors import InputError
-from expansion.towers.activations import Activation, activation
+from expansion.towers.activations import activation
 from expansion.towers.arrays import Array, as_array, is_exact, product
 from expansion.towers.branches.branch import Branch, FrozenMap
 from expansion.towers.power_series import Series
@@ -83,8 +83,8 @@ class AffineBranch(Branch):
     ['4', '2']
     """
 
-    matrix: Array
-    bias: Array | None = None
+    matrix: Any  # arrays, once constructed
+    bias: Any = None
     _map: _Affine = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -150,11 +150,11 @@ class MLPBranch(Branch):
     array([2.])
     """
 
-    outer: Array | None = None
-    inner: Array | None = None
-    inner_bias: Array | None = None
-    outer_bias: Array | None = None
-    activation: Activation = field(default="tanh")  # type: ignore[assignment]
+    outer: Any = None  # arrays, once constructed
+    inner: Any = None
+    inner_bias: Any = None
+    outer_bias: Any = None
+    activation: Any = "tanh"  # an Activation, once constructed
     _before: _Affine = field(init=False, repr=False)
     _after: _Affine = field(init=False, repr=False)
 
@@ -238,4 +238,4 @@ def relu_branch(outer: Any, inner: Any = None) -> MLPBranch:
     >>> relu_branch([[1, -1]], [[1], [2]])(as_array([3], "x"))
     array([Fraction(-3, 1)], dtype=object)
     """
-    return MLPBranch(outer=outer, inner=inner, activation="relu")  # type: ignore[arg-type]
+    return MLPBranch(outer=outer, inner=inner, activation="relu")
