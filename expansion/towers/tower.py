@@ -60,7 +60,7 @@ class Tower:
     """
 
     branches: tuple[Branch, ...]
-    rule: Any = ScalingRule("1")  # a ScalingRule, once constructed
+    rule: Any = "1"  # a ScalingRule, once constructed
     encoder: Branch | None = None
     decoder: Branch | None = None
     scales: tuple[Exact, ...] = field(init=False, repr=False)

@@ -1,0 +1,129 @@
+"""What the three commands share: one-line errors, formats, a progress bar on stderr.
+
+Exit codes: 0 for success, 1 when a check fails, 2 with one line on bad input, 130 when
+interrupted. Results go to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from expansion.errors import InputError
+
+__all__ = ["check_format", "exact_text", "print_json", "progress_bar", "run", "spread_options"]
+
+
+def run(app: typer.Typer, arguments: Sequence[str], several: Sequence[str] = ()) -> int:
+    """Run a command line; return its exit code. Bad input is one line on stderr, never a trace.
+
+    Parameters
+    ----------
+    app : typer.Typer
+        The commands.
+    arguments : sequence of str
+        Without the program's name.
+    several : sequence of str
+        Options that take several values in a row: ``--depth 1 10 100``.
+    """
+    try:
+        code = app(spread_options(arguments, several), standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except InputError as error:
+        message = str(error)
+    except typer.TyperException as error:
+        message = " ".join(error.format_message().split()) or "a command is required; try --help"
+    except (typer.Abort, KeyboardInterrupt):
+        print("interrupted; nothing was left half-written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe went away, as `| head` does; nobody is left to write to.
+        sys.stdout = None  # type: ignore[assignment]
+        return 0
+    print(f"error: {message}", file=sys.stderr)
+    return 2
+
+
+def spread_options(arguments: Sequence[str], several: Sequence[str]) -> list[str]:
+    """Repeat an option before each of its values.
+
+    Examples
+    --------
+    >>> spread_options(["growth", "--depth", "1", "10", "--rule", "1/n,1"], ["--depth", "--rule"])
+    ['growth', '--depth', '1', '--depth', '10', '--rule', '1/n', '--rule', '1']
+    """
+    spread: list[str] = []
+    option: str | None = None
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name in several and (equals or argument == name):
+            option = name
+            if not equals:
+                continue
+            argument = value
+        elif argument.startswith("--"):
+            option = None
+        if option is None:
+            spread.append(argument)
+        else:
+            for word in argument.split(","):
+                spread += [option, word]
+    if option is not None and option == arguments[-1]:
+        spread.append(option)  # without a value: the parser says so
+    return spread
+
+
+def check_format(chosen: str, allowed: Sequence[str]) -> str:
+    """The chosen output format, or an error that names the allowed ones."""
+    if chosen not in allowed:
+        raise InputError(f"a format among {', '.join(allowed)}", chosen, "choose one of these")
+    return chosen
+
+
+def exact_text(value: Any) -> str:
+    """An exact number as text, ``25/3``.
+
+    Examples
+    --------
+    >>> exact_text(Fraction(25, 3))
+    '25/3'
+    """
+    return str(value)
+
+
+def print_json(value: Any) -> None:
+    """Write JSON to stdout; exact numbers become strings, infinities are refused."""
+    print(json.dumps(value, default=exact_text, ensure_ascii=False, allow_nan=False, indent=2))
+
+
+@contextmanager
+def progress_bar(description: str, total: int) -> Iterator[Any]:
+    """A bar on stderr that goes away when done; yields ``advance(text)``.
+
+    Shown only in a terminal; piped output stays clean.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(description, total=total)
+
+        def advance(text: str = description) -> None:
+            bar.update(task, advance=1, description=text)
+
+        yield advance
