@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from expansion.errors import InputError
 
-__all__ = ["check_format", "exact_text", "print_json", "progress_bar", "run", "spread_options"]
+__all__ = ["check_format", "print_json", "progress_bar", "run", "spread_options"]
 
 
 def run(app: typer.Typer, arguments: Sequence[str], several: Sequence[str] = ()) -> int:
@@ -46,7 +46,7 @@ def run(app: typer.Typer, arguments: Sequence[str], several: Sequence[str] = ())
         return 130
     except BrokenPipeError:
         # The reader of a pipe went away, as `| head` does; nobody is left to write to.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 0
     print(f"error: {message}", file=sys.stderr)
     return 2
@@ -88,20 +88,9 @@ def check_format(chosen: str, allowed: Sequence[str]) -> str:
     return chosen
 
 
-def exact_text(value: Any) -> str:
-    """An exact number as text, ``25/3``.
-
-    Examples
-    --------
-    >>> exact_text(Fraction(25, 3))
-    '25/3'
-    """
-    return str(value)
-
-
 def print_json(value: Any) -> None:
     """Write JSON to stdout; exact numbers become strings, infinities are refused."""
-    print(json.dumps(value, default=exact_text, ensure_ascii=False, allow_nan=False, indent=2))
+    print(json.dumps(value, default=str, ensure_ascii=False, allow_nan=False, indent=2))
 
 
 @contextmanager
