@@ -1,0 +1,1 @@
+"""Why scaling is needed: signal energy, order spectrum, worst case and simulation by depth."""
