@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from expansion.errors import InputError, TooManyTermsError
+    from expansion.growth.spectrum import Spectrum, spectrum
+    from expansion.growth.table import GrowthTable, growth_table
     from expansion.series.composition import cauchy_orders, composed_orders
     from expansion.series.expansion import Expansion, expand
     from expansion.series.gated_paths import gated_orders
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 # does not wait for sympy and numba.
 _HOMES = {
     "errors": ("InputError", "TooManyTermsError"),
+    "growth.spectrum": ("Spectrum", "spectrum"),
+    "growth.table": ("GrowthTable", "growth_table"),
     "series.composition": ("cauchy_orders", "composed_orders"),
     "series.expansion": ("Expansion", "expand"),
     "series.gated_paths": ("gated_orders",),
