@@ -10,6 +10,7 @@ signal, but the energy hardly fluctuates: there the plain mean is used.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,7 @@ def simulate(
     dimension: int = 64,
     width: int = 64,
     trials: int = 100,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
 ) -> Simulation:
     """Draw towers at initialisation and measure their energy.
 
@@ -70,7 +71,7 @@ def simulate(
         Of the signal, and of the hidden layer.
     trials : int
         Independent draws, at least 2.
-    seed : int
+    seed : int or sequence of int
         The same seed gives the same result, on any number of cores.
 
     Returns
@@ -97,7 +98,7 @@ def simulate(
     log_norms = np.zeros(trials)
     log_mean = variance = 0.0
     chunks = np.split(scales, range(_CHUNK, len(scales), _CHUNK))
-    seeds = np.random.SeedSequence(check_count(seed, "seed", least=0)).spawn(len(chunks))
+    seeds = np.random.SeedSequence(seed).spawn(len(chunks))
     for part, source in zip(chunks, seeds, strict=True):
         numbers = source.generate_state(trials).astype(np.int64)
         gains = block_gains(directions, log_norms, part, hidden, chosen.normalised, numbers)
@@ -141,7 +142,7 @@ def simulate_spectrum(
     True
     """
     chosen = ScalingRule.of(rule)
-    generator = np.random.default_rng(check_count(seed, "seed", least=0))
+    generator = np.random.default_rng(seed)
     scales = chosen.floats(depth)
     orders = np.zeros((trials, len(scales) + 1, dimension))
     orders[:, 0, 0] = 1.0

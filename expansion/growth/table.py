@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from expansion.checking import check_count
 from expansion.growth.energy import log_coherent_amplitude, log_energy, mean_order
 from expansion.growth.simulate import Simulation, check_branch, simulate
 from expansion.towers.scaling import ScalingRule
@@ -127,15 +129,18 @@ def growth_table(
     [2.0, 2.705, 2.0, 1.01]
     """
     check_branch(branch)
+    check_count(seed, "seed", least=0)
     chosen = [ScalingRule.of(rule) for rule in rules]
     rows = []
     for rule in chosen:
         for depth in depths:
             energy = log_energy(rule, depth)
             worst = log_coherent_amplitude(rule, depth)
-            twin = (
-                simulate(rule, depth, branch=branch, trials=trials, seed=seed) if trials else None
-            )
+            twin = None
+            if trials is not None:
+                # A seed of its own for every cell, or neighbouring cells would err together.
+                cell = [seed, depth, zlib.crc32(rule.text.encode())]
+                twin = simulate(rule, depth, branch=branch, trials=trials, seed=cell)
             rows.append(GrowthRow(depth, rule, energy, mean_order(rule, depth), worst, twin))
             if on_row is not None:
                 on_row(rows[-1])
