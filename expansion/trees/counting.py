@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
 from math import comb
-from typing import TypeVar
+from typing import Any
 
 import flint
 from flint import fmpq, fmpq_series
@@ -36,8 +36,6 @@ __all__ = [
     "weighted_path_counts",
     "weighted_tree_counts",
 ]
-
-_Number = TypeVar("_Number", int, fmpq)
 
 
 def counts(kind: str, depth: int, order: int) -> list[int] | list[Fraction]:
@@ -107,8 +105,8 @@ def tree_counts(depth: int, order: int) -> list[int]:
     [1, 5, 10, 30, 90, 279]
     """
     depth, order = _check(depth, order)
-    totals = [_tree_totals(step, order) for step in _forest_steps(min(depth, order), order)]
-    return [1] + [_at_depth([row[k] for row in totals], depth) for k in range(1, order + 1)]
+    trees = [trees for trees, _ in _by_block(depth, order, _multiset_exponent)]
+    return [1] + [int(count.p) for count in _at_depth(trees, depth)[1:]]
 
 
 def forest_counts(depth: int, order: int) -> list[int]:
@@ -120,47 +118,8 @@ def forest_counts(depth: int, order: int) -> list[int]:
     [1, 2, 4]
     """
     depth, order = _check(depth, order)
-    steps = _forest_steps(min(depth, order), order)
-    return [_at_depth([row[k] for row in steps], depth) for k in range(order + 1)]
-
-
-def _forest_steps(depth: int, order: int) -> list[list[int]]:
-    """Forests by order, after 0, 1, …, depth blocks."""
-    forests = [1] + [0] * order
-    steps = [forests]
-    for _ in range(depth):
-        new_trees = [0, *forests[:order]]
-        forests = _multiply_by_multisets(forests, new_trees)
-        steps.append(forests)
-    return steps
-
-
-def _multiply_by_multisets(forests: list[int], trees: list[int]) -> list[int]:
-    """Coefficients of F(z) · Exp(T)(z), by the logarithmic derivative of Exp(T).
-
-    With c_k = Σ_{d|k} d t_d the multisets satisfy n b_n = Σ_k c_k b_{n−k}.
-    """
-    size = len(forests)
-    weights = [0] * size
-    for part in range(1, size):
-        if trees[part]:
-            for multiple in range(part, size, part):
-                weights[multiple] += part * trees[part]
-    multisets = [1] + [0] * (size - 1)
-    for n in range(1, size):
-        multisets[n] = sum(weights[k] * multisets[n - k] for k in range(1, n + 1)) // n
-    return [sum(multisets[k] * forests[n - k] for k in range(n + 1)) for n in range(size)]
-
-
-def _tree_totals(forests: list[int], order: int) -> list[int]:
-    """Trees in the forests: undo the multiset transform, t from b (Möbius over divisors)."""
-    weights = [0] * (order + 1)
-    trees = [0] * (order + 1)
-    for n in range(1, order + 1):
-        weights[n] = n * forests[n] - sum(weights[k] * forests[n - k] for k in range(1, n))
-        smaller = sum(part * trees[part] for part in range(1, n) if n % part == 0)
-        trees[n] = (weights[n] - smaller) // n
-    return trees
+    forests = [forests for _, forests in _by_block(depth, order, _multiset_exponent)]
+    return [int(count.p) for count in _at_depth(forests, depth)]
 
 
 def weighted_tree_counts(depth: int, order: int) -> list[Fraction]:
@@ -172,20 +131,36 @@ def weighted_tree_counts(depth: int, order: int) -> list[Fraction]:
     ['1', '5', '10', '25', '200/3', '2183/12']
     """
     depth, order = _check(depth, order)
-    if order == 0:
-        return [Fraction(1)]
-    with _series_length(order + 1):
-        z = fmpq_series([0, 1], prec=order + 1)
-        exponential = fmpq_series([1], prec=order + 1)  # exp(u), as u ← u + z exp(u)
-        total = fmpq_series([0], prec=order + 1)
-        rows = [total]
+    trees = [trees for trees, _ in _by_block(depth, order, lambda added: added)]
+    return [Fraction(1), *map(to_fraction, _at_depth(trees, depth)[1:])]
+
+
+def _by_block(depth: int, order: int, exponent: Callable[[Any], Any]) -> Iterator[tuple[Any, Any]]:
+    """Generating functions of trees and of forests after 0, 1, … blocks, as lists to z^order.
+
+    Block j adds the trees z·F, one for each forest F of smaller labels to graft onto it, and the
+    forests are multiplied by the multisets of the new trees. Depths beyond the order follow by
+    interpolation, so no more blocks are needed.
+    """
+    size = order + 1
+    with _series_length(size):
+        z = fmpq_series([0, 1], prec=size)
+        trees, forests = fmpq_series([0], prec=size), fmpq_series([1], prec=size)
+        yield [trees[k] for k in range(size)], [forests[k] for k in range(size)]
         for _ in range(min(depth, order)):
-            added = z * exponential
-            total = total + added
-            exponential = exponential * added.exp()
-            rows.append(total)
-    by_order = [_at_depth([row[k] for row in rows], depth) for k in range(1, order + 1)]
-    return [Fraction(1), *map(to_fraction, by_order)]
+            added = z * forests
+            trees, forests = trees + added, forests * exponent(added).exp()
+            yield [trees[k] for k in range(size)], [forests[k] for k in range(size)]
+
+
+def _multiset_exponent(trees: Any) -> Any:
+    """Σ_m T(z^m)/m, whose exponential counts multisets; z^n has coefficient Σ_{d|n} d t_d / n."""
+    size = trees.prec
+    totals = [fmpq(0)] * size
+    for part in range(1, size):
+        for multiple in range(part, size, part):
+            totals[multiple] += part * trees[part]
+    return fmpq_series([total / (n or 1) for n, total in enumerate(totals)], prec=size)
 
 
 @contextmanager
@@ -217,19 +192,23 @@ def rooted_tree_counts(order: int) -> list[int]:
     return trees[: order + 1]
 
 
-def _at_depth(values: Sequence[_Number], depth: int) -> _Number:
-    """The value at ``depth`` of the polynomial with these values at 0, 1, 2, …
+def _at_depth(by_block: Sequence[Sequence[Any]], depth: int) -> list[Any]:
+    """The row at ``depth``, from the rows at depths 0, 1, …, K.
 
-    Newton's forward differences; a count of order k has degree k, so K + 1 values suffice.
+    Column k is a polynomial in the depth of degree k: Newton's forward differences of its first
+    k + 1 values.
     """
-    if depth < len(values):
-        return values[depth]
-    differences = list(values)
-    total = differences[0]
-    for j in range(1, len(values)):
-        differences = [b - a for a, b in pairwise(differences)]
-        total = total + comb(depth, j) * differences[0]
-    return total
+    if depth < len(by_block):
+        return list(by_block[depth])
+    row = []
+    for k in range(len(by_block)):
+        differences = [by_block[j][k] for j in range(k + 1)]
+        total = differences[0]
+        for j in range(1, k + 1):
+            differences = [b - a for a, b in pairwise(differences)]
+            total = total + comb(depth, j) * differences[0]
+        row.append(total)
+    return row
 
 
 def _check(depth: object, order: object) -> tuple[int, int]:
