@@ -33,6 +33,7 @@ def run(app: typer.Typer, arguments: Sequence[str], several: Sequence[str] = ())
     several : sequence of str
         Options that take several values in a row: ``--depth 1 10 100``.
     """
+    arguments = arguments or ["--help"]
     try:
         code = app(spread_options(arguments, several), standalone_mode=False)
         sys.stdout.flush()
@@ -40,7 +41,7 @@ def run(app: typer.Typer, arguments: Sequence[str], several: Sequence[str] = ())
     except InputError as error:
         message = str(error)
     except typer.TyperException as error:
-        message = " ".join(error.format_message().split()) or "a command is required; try --help"
+        message = " ".join(error.format_message().split()).rstrip(".") + "; try --help"
     except (typer.Abort, KeyboardInterrupt):
         print("interrupted; nothing was left half-written", file=sys.stderr)
         return 130

@@ -51,7 +51,7 @@ class TooManyTermsError(InputError):
 
     def __init__(self, terms: int, budget: int, instead: str) -> None:
         shown = f"{terms:,}" if terms < 10**15 else f"about 10^{len(str(terms)) - 1} ({terms})"
-        super().__init__(f"an expansion of at most {budget:,} terms", f"{shown} terms", instead)
+        super().__init__(f"a request of at most {budget:,} terms", f"{shown} terms", instead)
         self.args = (terms, budget, instead)
         self.terms = terms
         self.budget = budget

@@ -33,6 +33,7 @@ from expansion.errors import InputError
 from expansion.towers.scaling import Exact, ScalingRule
 
 __all__ = [
+    "energy",
     "exact_energy",
     "log_coherent_amplitude",
     "log_energy",
@@ -69,6 +70,19 @@ def exact_energy(rule: ScalingRule, depth: int) -> Exact:
     """
     factors = (1 + square for square in rule.squares(depth))
     return prod(factors, start=rule.block_factor_squared**depth)
+
+
+def energy(rule: ScalingRule, depth: int) -> float:
+    """q_n in floats; infinite where a float cannot hold it.
+
+    Examples
+    --------
+    >>> energy(ScalingRule.parse("1"), 10)
+    1024.0
+    """
+    with np.errstate(over="ignore"):
+        factors = (1 + _squared(rule, depth)) * float(rule.block_factor_squared)
+        return float(np.prod(factors))
 
 
 def log_energy(rule: ScalingRule, depth: int) -> float:

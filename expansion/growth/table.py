@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from expansion.checking import check_count
-from expansion.growth.energy import log_coherent_amplitude, log_energy, mean_order
+from expansion.growth.energy import energy, log_coherent_amplitude, log_energy, mean_order
 from expansion.growth.simulate import Simulation, check_branch, simulate
 from expansion.towers.scaling import ScalingRule
 
@@ -30,8 +30,10 @@ class GrowthRow:
         n.
     rule : ScalingRule
         The scales.
+    energy : float
+        q_n, predicted; infinite where a float cannot hold it.
     log_energy : float
-        ln q_n, predicted.
+        ln q_n.
     mean_order : float
         Mean number of branches that the energy went through.
     log_worst_case : float
@@ -43,6 +45,7 @@ class GrowthRow:
 
     depth: int
     rule: ScalingRule
+    energy: float
     log_energy: float
     mean_order: float
     log_worst_case: float
@@ -53,17 +56,17 @@ class GrowthRow:
         row: dict[str, Any] = {
             "depth": self.depth,
             "rule": self.rule.text,
-            "energy": _float(self.log_energy),
+            "energy": self.energy if self.energy < math.inf else None,
             "log10_energy": self.log_energy / math.log(10),
             "mean_order": self.mean_order,
             "worst_case_log10": self.log_worst_case / math.log(10),
         }
         if self.simulated is not None:
-            energy = _float(self.simulated.log_energy)
+            simulated = _float(self.simulated.log_energy)
             error = self.simulated.standard_error
             row |= {
-                "simulated_energy": energy,
-                "simulated_standard_error": None if energy is None else energy * error,
+                "simulated_energy": simulated,
+                "simulated_standard_error": None if simulated is None else simulated * error,
                 "simulated_log10_energy": self.simulated.log_energy / math.log(10),
                 "simulated_log10_standard_error": error / math.log(10),
                 "trials": self.simulated.trials,
@@ -134,14 +137,14 @@ def growth_table(
     rows = []
     for rule in chosen:
         for depth in depths:
-            energy = log_energy(rule, depth)
+            predicted = energy(rule, depth), log_energy(rule, depth)
             worst = log_coherent_amplitude(rule, depth)
             twin = None
             if trials is not None:
                 # A seed of its own for every cell, or neighbouring cells would err together.
                 cell = [seed, depth, zlib.crc32(rule.text.encode())]
                 twin = simulate(rule, depth, branch=branch, trials=trials, seed=cell)
-            rows.append(GrowthRow(depth, rule, energy, mean_order(rule, depth), worst, twin))
+            rows.append(GrowthRow(depth, rule, *predicted, mean_order(rule, depth), worst, twin))
             if on_row is not None:
                 on_row(rows[-1])
     return GrowthTable(tuple(rows), branch)

@@ -36,6 +36,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from flint import fmpq_poly
 
 from expansion.checking import check_count
 from expansion.errors import InputError, TooManyTermsError
@@ -51,13 +52,13 @@ from expansion.trees.generate import (
     rooted_trees,
 )
 from expansion.trees.labelled import Forest, Term
-from expansion.trees.order_polynomials import order_polynomial, to_fraction
+from expansion.trees.order_polynomials import factored, order_polynomial
 from expansion.trees.tree import Tree
 
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["DEFAULT_BUDGET", "Expansion", "expand", "term_count"]
+__all__ = ["DEFAULT_BUDGET", "Expansion", "expand", "refuse_above", "term_count"]
 
 DEFAULT_BUDGET = 1_000_000
 _INSTEAD = (
@@ -296,15 +297,13 @@ def expand(
     n*(n - 2)*(n - 1)/6
     >>> expand(50, 50)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    expansion.errors.TooManyTermsError: an expansion of at most 1,000,000 terms; got about 10^82...
+    expansion.errors.TooManyTermsError: a request of at most 1,000,000 terms; got about 10^82...
     """
     order = check_count(order, "order", least=0)
     if isinstance(tower, Tower):
         decoder = decoder or tower.decoder is not None
     depth = _depth_of(tower, tied)
-    terms = term_count(depth, order, tied=tied, decoder=decoder)
-    if terms > check_count(budget, "budget", least=0):
-        raise TooManyTermsError(terms, budget, _INSTEAD)
+    refuse_above(budget, depth, order, tied=tied, decoder=decoder)
     if depth is None:
         shapes = _tied_terms(order, decoder)
         return Expansion({shape: _polynomial(shape) for shape in shapes}, order, None)
@@ -314,6 +313,19 @@ def expand(
             raise InputError("one branch shared by all blocks", "branches that differ", "untie")
         return Expansion(_tied(built.scales, order, decoder), order, built)
     return Expansion(_untied(built.scales, order, decoder), order, built)
+
+
+def refuse_above(budget: int, depth: int | None, order: int, *, tied: bool, decoder: bool) -> None:
+    """Raise at once if an expansion would have more than ``budget`` terms.
+
+    Raises
+    ------
+    TooManyTermsError
+        With the exact number of terms, and what to do instead.
+    """
+    terms = term_count(depth, order, tied=tied, decoder=decoder)
+    if terms > check_count(budget, "budget", least=0):
+        raise TooManyTermsError(terms, budget, _INSTEAD)
 
 
 def _depth_of(tower: Tower | int | str, tied: bool) -> int | None:
@@ -374,15 +386,9 @@ def weighted_labellings(term: Tree | Forest[Tree], scales: Sequence[Any]) -> Any
 
 
 def _polynomial(term: Tree | Forest[Tree]) -> sympy.Expr:
-    """Ω°(τ; n)/σ(τ) as a factored sympy polynomial in n."""
-    import sympy
-
-    n = sympy.Symbol("n")
+    """Ω°(τ; n)/σ(τ) as a factored polynomial in n."""
     trees = term.trees if isinstance(term, Forest) else (term,)
-    polynomial = prod(order_polynomial(tree) for tree in trees) / term.symmetry
-    coefficients = getattr(polynomial, "coeffs", lambda: [polynomial])()
-    exact = [_to_sympy(to_fraction(c)) for c in coefficients] if trees else [sympy.Integer(1)]
-    return sympy.factor(sum(c * n**power for power, c in enumerate(exact)))
+    return factored(prod(map(order_polynomial, trees), start=fmpq_poly([1])) / term.symmetry)
 
 
 def _to_sympy(value: Any) -> sympy.Expr:

@@ -21,13 +21,17 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import lru_cache
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from flint import fmpq, fmpq_poly
 
 from expansion.checking import check_count
 from expansion.trees.tree import Tree
 
-__all__ = ["labelling_count", "modified_weight", "order_polynomial", "to_fraction"]
+if TYPE_CHECKING:
+    import sympy
+
+__all__ = ["factored", "labelling_count", "modified_weight", "order_polynomial", "to_fraction"]
 
 
 def labelling_count(tree: Tree, depth: int) -> int:
@@ -101,6 +105,23 @@ def _power_sum(power: int) -> fmpq_poly:
     """Σ_{j=0}^{n−1} j^p = (B_{p+1}(n) − B_{p+1}(0)) / (p + 1)."""
     bernoulli = fmpq_poly.bernoulli_poly(power + 1)
     return (bernoulli - bernoulli(0)) / (power + 1)
+
+
+def factored(polynomial: fmpq_poly) -> sympy.Expr:
+    """A polynomial in n as people read it: factored, in the sympy symbol n.
+
+    Examples
+    --------
+    >>> factored(order_polynomial(Tree.chain(3)))
+    n*(n - 2)*(n - 1)/6
+    """
+    import sympy  # nothing else here needs it
+
+    n = sympy.Symbol("n")
+    terms = (
+        sympy.Rational(int(c.p), int(c.q)) * n**power for power, c in enumerate(polynomial.coeffs())
+    )
+    return sympy.factor(sympy.Add(*terms))
 
 
 def modified_weight(tree: Tree) -> Fraction:

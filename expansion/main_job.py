@@ -1,0 +1,199 @@
+"""The main job: everything that ``expansion report`` shows, computed once.
+
+The verdicts come from packages that offer checks through the entry point group
+``expansion.checks``: this package must not import them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib.metadata import entry_points, version
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from expansion.growth.table import DEFAULT_DEPTHS, DEFAULT_RULES, GrowthTable, growth_table
+from expansion.report.grid import Grid
+from expansion.report.page import Section, page_html
+from expansion.report.plots import growth_figure, spectrum_figure, svg_text
+from expansion.report.tables import checks_grid, counts_grid, ensembles_grid, growth_grid
+from expansion.series.ensembles import Ensemble, frozen_gate_ensemble, lambda_series
+from expansion.series.notation import indexed_sum
+from expansion.towers.files import SavedTower, load_tower
+from expansion.trees.counting import path_counts, rooted_tree_counts, tree_counts
+from expansion.trees.generate import rooted_trees
+
+__all__ = ["MainJob", "Progress", "run_main_job"]
+
+Progress = Callable[[str, int], Callable[..., None]]
+_ORDER = 3
+_COUNTED_ORDERS = 6
+_SERIES_ORDER = 10
+_TRIALS = 100
+_CURVE = tuple(round(10 ** (k / 12)) for k in range(37))  # depths 1..1000, twelve a decade
+
+
+@dataclass(frozen=True, slots=True)
+class MainJob:
+    """The results of the main job.
+
+    Parameters
+    ----------
+    terms : tuple of str
+        The expansion to order 3 for every depth, a line for each order.
+    counts : mapping
+        Exact counts by order.
+    growth : GrowthTable
+        Predicted and simulated.
+    saved : SavedTower
+        The network looked at.
+    frozen, series : Ensemble
+        Its order spectrum.
+    checks : mapping or None
+        The report of the checks; None where none are installed.
+    """
+
+    terms: tuple[str, ...]
+    counts: Mapping[str, Sequence[int | Fraction]]
+    growth: GrowthTable
+    saved: SavedTower
+    frozen: Ensemble
+    series: Ensemble
+    checks: Mapping[str, Any] | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed."""
+        return self.checks is None or bool(self.checks["passed"])
+
+    def grids(self) -> list[Grid]:
+        """The tables in reading order."""
+        depth = self.saved.tower.depth
+        grids = [
+            counts_grid(self.counts, "Terms of each order"),
+            growth_grid(self.growth),
+            ensembles_grid(self.frozen, self.series, f"Order spectrum of the network, n = {depth}"),
+        ]
+        if self.checks is not None:
+            grids.append(checks_grid(self.checks["results"]))
+        return grids
+
+    def verdict(self) -> str:
+        """The checks in a sentence."""
+        if self.checks is None:
+            return "No checks are installed."
+        results = self.checks["results"]
+        failed = [result["id"] for result in results if not result["passed"]]
+        if failed:
+            return f"FAILED: {', '.join(failed)}."
+        claims = len({result["id"] for result in results})
+        return (
+            f"All {len(results)} checks of {claims} claims pass, and every saboteur, a wrong "
+            "formula put in a right one's place, is refuted."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values; exact numbers are text."""
+        return {
+            "terms": list(self.terms),
+            "counts": {name: [str(v) for v in column] for name, column in self.counts.items()},
+            "growth": self.growth.to_dicts(),
+            "network": {
+                "description": self.saved.description,
+                "depth": self.saved.tower.depth,
+                "rule": self.saved.tower.rule.text,
+                "ensembles": [_ensemble_dict(e) for e in (self.frozen, self.series)],
+            },
+            "checks": self.checks,
+        }
+
+    def to_html(self) -> str:
+        """The report as one self-contained page."""
+        rules = {row.rule.text: row.rule for row in self.growth}
+        curves = growth_table(_CURVE, rules.values())
+        figures = [
+            "",
+            svg_text(growth_figure(curves, self.growth)),
+            svg_text(spectrum_figure(self.frozen, self.series)),
+            "",
+        ]
+        sentences = ["", "", self.saved.description, self.verdict()]
+        moods = ["", "", "", "passed" if self.passed else "failed"]
+        parts = zip(self.grids(), sentences, figures, moods, strict=False)
+        sections = [Section(*part) for part in parts]
+        return page_html(
+            f"residual-expansion {version('residual-expansion')}", self.terms, sections
+        )
+
+
+def run_main_job(weights: Path | None, progress: Progress) -> MainJob:
+    """Compute everything.
+
+    Parameters
+    ----------
+    weights : Path, optional
+        A tower with inputs, as a safetensors file; the embedded network by default.
+    progress : callable
+        Given a description and a number of steps, returns what to call after each step.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read as a tower with inputs.
+    """
+    saved = _embedded() if weights is None else load_tower(weights)
+    if saved.inputs is None:
+        from expansion.errors import InputError
+
+        mend = "save the tower with inputs"
+        raise InputError("a tower with inputs to look at it on", str(weights), mend)
+    advance = progress("growth", len(DEFAULT_RULES) * len(DEFAULT_DEPTHS))
+    growth = growth_table(trials=_TRIALS, on_row=lambda row: advance(f"growth, rule {row.rule}"))
+    depth = saved.tower.depth
+    advance = progress("network", 2)
+    frozen = frozen_gate_ensemble(saved.tower, saved.inputs)
+    advance()
+    series = lambda_series(saved.tower, saved.inputs, max(_SERIES_ORDER, depth))
+    advance()
+    counts: dict[str, Sequence[int | Fraction]] = {
+        "tree shapes": [1, *rooted_tree_counts(_COUNTED_ORDERS)[1:]],
+        f"paths, n = {depth}": path_counts(depth, _COUNTED_ORDERS),
+        f"labelled trees, n = {depth}": tree_counts(depth, _COUNTED_ORDERS),
+        "paths, n = 1000": path_counts(1000, _COUNTED_ORDERS),
+        "labelled trees, n = 1000": tree_counts(1000, _COUNTED_ORDERS),
+    }
+    return MainJob(_terms(), counts, growth, saved, frozen, series, _checks(progress))
+
+
+def _terms() -> tuple[str, ...]:
+    lines = ["Hₙ = (1 + λfₙ) ∘ … ∘ (1 + λf₁)", "Hₙ(x) = x"]
+    for order, power in zip(range(1, _ORDER + 1), ("λ", "λ²", "λ³"), strict=True):
+        sums = " + ".join(indexed_sum(tree) for tree in rooted_trees(order))
+        lines.append(f"  + {power} [ {sums} ]")
+    return (*lines, "  + O(λ⁴)")
+
+
+def _embedded() -> SavedTower:
+    with as_file(files("expansion") / "data" / "digits.safetensors") as path:
+        return load_tower(path)
+
+
+def _checks(progress: Progress) -> Mapping[str, Any] | None:
+    reports = [entry.load()(progress).to_dict() for entry in entry_points(group="expansion.checks")]
+    if not reports:
+        return None
+    results = [result for report in reports for result in report["results"]]
+    return {"passed": all(report["passed"] for report in reports), "results": results}
+
+
+def _ensemble_dict(ensemble: Ensemble) -> dict[str, Any]:
+    radius = ensemble.radius if ensemble.radius < float("inf") else None
+    return {
+        "name": ensemble.name,
+        "size": ensemble.sizes.tolist(),
+        "partial_sum_error": ensemble.errors.tolist(),
+        "same_class": ensemble.agreement.tolist(),
+        "estimated_radius": radius,
+    }

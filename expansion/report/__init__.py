@@ -1,0 +1,1 @@
+"""Presentation: text, tables, plots and the page. Nothing here computes."""

@@ -1,0 +1,56 @@
+"""Numbers as people read them, from logarithms where a float would overflow."""
+
+from __future__ import annotations
+
+import math
+
+from expansion.growth.simulate import Simulation
+
+__all__ = ["energy_text", "number_text", "simulation_text"]
+
+_PLAIN = (math.log(1e-3), math.log(1e6))
+
+
+def number_text(value: float) -> str:
+    """Four significant digits, no exponent where none is needed.
+
+    Examples
+    --------
+    >>> number_text(2.70481), number_text(1024.0), number_text(0.0)
+    ('2.705', '1024', '0')
+    """
+    return f"{value:.4g}" if abs(value) < 1e6 else f"{value:.3e}"
+
+
+def energy_text(log_value: float) -> str:
+    """A positive number given by its natural logarithm.
+
+    Examples
+    --------
+    >>> energy_text(math.log(2.7)), energy_text(693.147)
+    ('2.7', '10^301.03')
+    """
+    if log_value == -math.inf:
+        return "0"
+    if _PLAIN[0] <= log_value < _PLAIN[1]:
+        return number_text(math.exp(log_value))
+    return f"10^{log_value / math.log(10):.2f}"
+
+
+def simulation_text(simulated: Simulation) -> str:
+    """A simulated energy with its standard error.
+
+    Examples
+    --------
+    >>> simulation_text(Simulation(math.log(2.7), 0.01, 100))
+    '2.700 ± 0.027'
+    >>> simulation_text(Simulation(693.0, 0.5, 100))
+    '10^(300.97 ± 0.22)'
+    """
+    log_value, error = simulated.log_energy, simulated.standard_error
+    if _PLAIN[0] <= log_value < _PLAIN[1] and error < 0.3:
+        value = math.exp(log_value)
+        spread = value * error
+        digits = 0 if spread >= 10 else min(6, max(0, 1 - math.floor(math.log10(spread or 1))))
+        return f"{value:.{digits}f} ± {spread:.{digits}f}" if spread else f"{value:g} ± 0"
+    return f"10^({log_value / math.log(10):.2f} ± {error / math.log(10):.2f})"
