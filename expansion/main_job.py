@@ -32,7 +32,7 @@ _ORDER = 3
 _COUNTED_ORDERS = 6
 _SERIES_ORDER = 10
 _TRIALS = 100
-_CURVE = tuple(round(10 ** (k / 12)) for k in range(37))  # depths 1..1000, twelve a decade
+_CURVE = sorted({round(10 ** (k / 12)) for k in range(37)})  # depths 1..1000, twelve a decade
 
 
 @dataclass(frozen=True, slots=True)

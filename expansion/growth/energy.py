@@ -94,7 +94,7 @@ def log_energy(rule: ScalingRule, depth: int) -> float:
     1000000
     """
     squares = _squared(rule, depth)
-    return float(np.log1p(squares).sum()) + 2 * depth * rule.log_block_factor
+    return float((np.log1p(squares) + 2 * rule.log_block_factor).sum())
 
 
 def log_coherent_amplitude(rule: ScalingRule, depth: int, lipschitz: float = 1.0) -> float:
@@ -117,7 +117,7 @@ def log_coherent_amplitude(rule: ScalingRule, depth: int, lipschitz: float = 1.0
     if check_finite(lipschitz, "the Lipschitz constant") < 0:
         raise InputError("a Lipschitz constant of at least 0", lipschitz, "give its size")
     gains = np.log1p(np.abs(rule.floats(depth)) * lipschitz)
-    return float(gains.sum()) + depth * rule.log_block_factor
+    return float((gains + rule.log_block_factor).sum())
 
 
 def residual_shares(rule: ScalingRule, depth: int) -> NDArray[np.float64]:

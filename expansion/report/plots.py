@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from expansion.growth.table import GrowthRow, GrowthTable
 from expansion.series.ensembles import Ensemble
 
-__all__ = ["growth_figure", "spectrum_figure", "svg_text"]
+__all__ = ["draw_growth", "growth_figure", "spectrum_figure", "svg_text"]
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -31,25 +31,29 @@ def growth_figure(curves: GrowthTable, points: GrowthTable) -> Figure:
         Rows with simulations.
     """
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
-    axes = figure.add_subplot()
+    draw_growth(figure.add_subplot(), curves, points)
+    return figure
+
+
+def draw_growth(axes: Axes, curves: GrowthTable, points: GrowthTable) -> None:
+    """The same on given axes; what leaves the picture at the top explodes."""
+    measured = _by_rule(points)
     for colour, (rule, rows) in zip(_COLOURS, _by_rule(curves).items(), strict=False):
         depths = [row.depth for row in rows]
         axes.plot(depths, [_decades(row.log_energy) for row in rows], color=colour, label=rule)
-        measured = [row for row in _by_rule(points).get(rule, []) if row.simulated is not None]
-        twins = [row.simulated for row in measured if row.simulated is not None]
+        twins = [(row.depth, row.simulated) for row in measured.get(rule, []) if row.simulated]
         axes.errorbar(
-            [row.depth for row in measured],
-            [_decades(twin.log_energy) for twin in twins],
-            [2 * _decades(twin.standard_error) for twin in twins],
+            [depth for depth, _ in twins],
+            [_decades(twin.log_energy) for _, twin in twins],
+            [2 * _decades(twin.standard_error) for _, twin in twins],
             fmt="o",
             color=colour,
             markersize=4,
             capsize=3,
         )
     axes.set(xscale="log", xlabel="depth n", ylabel="log₁₀ of the energy", ylim=(-0.4, _TOP))
-    axes.set_title("Signal energy: predicted (lines), simulated ± 2 standard errors (points)")
+    axes.set_title("Signal energy: predicted (lines), simulated ± 2 s.e. (points)")
     _finish(axes)
-    return figure
 
 
 def spectrum_figure(frozen: Ensemble, series: Ensemble) -> Figure:
