@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from expansion.trees.labelled import Forest, LabelledTree
     from expansion.trees.tree import Tree
 
+__version__ = "0.1.0"
+
 # The house of every public name. Names are imported on first use, so that `expansion --help`
 # does not wait for sympy and numba.
 _HOMES = {

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from importlib.metadata import entry_points, version
+from importlib.metadata import entry_points
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
+from expansion import __version__
+from expansion.errors import InputError
 from expansion.growth.table import DEFAULT_DEPTHS, DEFAULT_RULES, GrowthTable, growth_table
 from expansion.report.grid import Grid
 from expansion.report.page import Section, page_html
@@ -71,14 +73,13 @@ class MainJob:
     def grids(self) -> list[Grid]:
         """The tables in reading order."""
         depth = self.saved.tower.depth
-        grids = [
+        results = self.checks["results"] if self.checks is not None else ()
+        return [
             counts_grid(self.counts, "Terms of each order"),
             growth_grid(self.growth),
             ensembles_grid(self.frozen, self.series, f"Order spectrum of the network, n = {depth}"),
+            checks_grid(results),
         ]
-        if self.checks is not None:
-            grids.append(checks_grid(self.checks["results"]))
-        return grids
 
     def verdict(self) -> str:
         """The checks in a sentence."""
@@ -123,9 +124,7 @@ class MainJob:
         moods = ["", "", "", "passed" if self.passed else "failed"]
         parts = zip(self.grids(), sentences, figures, moods, strict=False)
         sections = [Section(*part) for part in parts]
-        return page_html(
-            f"residual-expansion {version('residual-expansion')}", self.terms, sections
-        )
+        return page_html(f"residual-expansion {__version__}", self.terms, sections)
 
 
 def run_main_job(weights: Path | None, progress: Progress) -> MainJob:
@@ -145,8 +144,6 @@ def run_main_job(weights: Path | None, progress: Progress) -> MainJob:
     """
     saved = _embedded() if weights is None else load_tower(weights)
     if saved.inputs is None:
-        from expansion.errors import InputError
-
         mend = "save the tower with inputs"
         raise InputError("a tower with inputs to look at it on", str(weights), mend)
     advance = progress("growth", len(DEFAULT_RULES) * len(DEFAULT_DEPTHS))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jinja2
+from markupsafe import Markup, escape
 
 from expansion.report.grid import Grid
 
@@ -51,5 +53,11 @@ def page_html(version: str, terms: Sequence[str], sections: Sequence[Section]) -
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["with_subscripts"] = _with_subscripts
     template = environment.get_template("page.html")
     return template.render(version=version, terms=terms, sections=sections)
+
+
+def _with_subscripts(text: str) -> Markup:
+    """Escaped text in which ``Σ_{i<j}`` has its condition below the line."""
+    return Markup(re.sub(r"_\{(.*?)\}", r"<sub>\1</sub>", str(escape(text))))
