@@ -6,29 +6,16 @@ uncompiled function stays at hand as ``kernel.py_func``, and tests run both.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from expansion.compiling import compiled
+
 __all__ = ["block_gains", "log_elementary_symmetric"]
 
 
-def _compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """``numba.njit`` that keeps its result on disk where a folder can be written to."""
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        try:
-            return numba.njit(cache=True, **options)(function)
-        except RuntimeError:  # no folder for the cache: compile anew in every process
-            return numba.njit(**options)(function)
-
-    return decorate
-
-
-@_compiled()
+@compiled()
 def log_elementary_symmetric(log_weights: NDArray[np.float64], order: int) -> NDArray[np.float64]:
     """ln e_k of positive weights given by their logarithms, for k = 0..order.
 
@@ -48,7 +35,7 @@ def log_elementary_symmetric(log_weights: NDArray[np.float64], order: int) -> ND
     return row
 
 
-@_compiled(parallel=True)
+@compiled(parallel=True)
 def block_gains(
     directions: NDArray[np.float64],
     log_norms: NDArray[np.float64],
