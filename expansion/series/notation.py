@@ -7,6 +7,7 @@ as the indexed sum that it stands for in a tower of any depth,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,7 +16,15 @@ from typing import Any
 from expansion.trees.labelled import Forest, LabelledTree, Term
 from expansion.trees.tree import Tree
 
-__all__ = ["LATEX", "UNICODE", "Style", "indexed_sum", "write_coefficient", "write_term"]
+__all__ = [
+    "LATEX",
+    "UNICODE",
+    "Style",
+    "indexed_sum",
+    "write_coefficient",
+    "write_indexed",
+    "write_term",
+]
 
 _SUBSCRIPTS = str.maketrans("0123456789ijklmnprstuv", "₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₗₘₙₚᵣₛₜᵤᵥ")
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -140,8 +149,33 @@ def write_coefficient(coefficient: Any, style: Style = UNICODE) -> str:
 
         text = latex(coefficient)
     else:
-        text = str(coefficient)
+        text = _unicode_symbols(str(coefficient))
     return f"({text}) " if getattr(coefficient, "is_Add", False) else f"{text} "
+
+
+def write_indexed(pattern: LabelledTree, style: Style = UNICODE, letter: str = "f") -> str:
+    """A labelled tree with letters for labels, under the sum over all increasing choices.
+
+    Examples
+    --------
+    >>> write_indexed(LabelledTree.parse("2[1,1]"))
+    'Σ_{i<j} fⱼ″(fᵢ, fᵢ)'
+    """
+    few = pattern.label <= len(_LETTERS)
+    names = list(_LETTERS if few else _numbered(pattern.label))[: pattern.label]
+
+    def write(tree: LabelledTree) -> str:
+        arguments = [write(child) for child in tree.children]
+        return _write(style.branch(letter, names[tree.label - 1]), arguments, style)
+
+    return style.total("<".join(names)) + write(pattern)
+
+
+def _unicode_symbols(text: str) -> str:
+    """``lambda_1*lambda_2**2/2`` as λ₁ λ₂²/2."""
+    for pattern, alphabet in ((r"_(\d+)", _SUBSCRIPTS), (r"\*\*(\d+)", _SUPERSCRIPTS)):
+        text = re.sub(pattern, lambda found, a=alphabet: found[1].translate(a), text)  # type: ignore[misc]
+    return text.replace("lambda", "λ").replace("*λ", " λ")
 
 
 def indexed_sum(tree: Tree, style: Style = UNICODE, letter: str = "f") -> str:

@@ -14,6 +14,8 @@ text           scales                        where it comes from
                input is normalised
 ``skipinit``   λ_l = 0                       De & Smith 2020, α = 0 at initialisation
 ``half``       block / √2                    De & Smith 2020, "divided by √2"
+``lambda``     λ_l = λ, a symbol             to read formulas with one scale
+``lambda_l``   λ_l = λ_l, n symbols          to read formulas with a scale for every block
 ``@FILE``      one λ per line                the user's own
 ============== ============================= ====================================================
 
@@ -49,6 +51,7 @@ _CONSTANT = re.compile(rf"(?P<c>{_NUMBER})")
 _POWER = re.compile(rf"(?:(?P<c>{_NUMBER})\*)?(?P<base>[nl])\^\(?(?P<p>{_NUMBER})\)?")
 _QUOTIENT = re.compile(rf"(?P<c>{_NUMBER})/(?:(?P<base>[nl])|sqrt\((?P<root>[nl])\))")
 _BASES: dict[str, Literal["depth", "block"]] = {"n": "depth", "l": "block"}
+_SPELLINGS = {"√n": "sqrt(n)", "√l": "sqrt(l)", "**": "^", "λ": "lambda"}
 _LARGEST = 10**300
 _KNOWN = "1, 0.1, 1/n, 1/sqrt(n), n^-0.75, batchnorm, skipinit, half or @FILE"
 
@@ -69,12 +72,14 @@ class ScalingRule:
         p in λ_l = c · b^p.
     base : {"depth", "block"}
         b: the depth n, or the block's number l = 1..n.
-    listed : tuple of Fraction, optional
+    listed : tuple of Fraction or sympy.Expr, optional
         One scale per block instead of the formula.
     block_factor_squared : Fraction
         s² when every block is ``x ↦ s·(x + λ f(x))``; 1 for an ordinary tower.
     normalised : bool
         Whether the scales stand for branches whose input is normalised (claim G4).
+    symbolic : {"", "one", "each"}
+        Whether the scales are symbols: one for all blocks, or one for each.
 
     Raises
     ------
@@ -95,9 +100,10 @@ class ScalingRule:
     coefficient: Fraction = Fraction(1)
     exponent: Fraction = Fraction(0)
     base: Literal["depth", "block"] = "depth"
-    listed: tuple[Fraction, ...] | None = None
+    listed: tuple[Exact, ...] | None = None
     block_factor_squared: Fraction = Fraction(1)
     normalised: bool = False
+    symbolic: Literal["", "one", "each"] = ""
 
     def __post_init__(self) -> None:
         if self.base not in ("depth", "block"):
@@ -145,10 +151,16 @@ class ScalingRule:
         >>> ScalingRule.parse("2*n^-1/3").exponent
         Fraction(-1, 3)
         """
-        word = "".join(text.split())
+        word = "".join(text.split()).lower()
         if word.startswith("@"):
             return cls(text.strip(), listed=_read_scales(Path(text.strip()[1:])))
-        word = word.lower().replace("√n", "sqrt(n)").replace("√l", "sqrt(l)").replace("**", "^")
+        word = (
+            word.lower()
+            .replace("√n", "sqrt(n)")
+            .replace("√l", "sqrt(l)")
+            .replace("**", "^")
+            .replace("λ", "lambda")
+        )
         if word in _NAMED:
             return _NAMED[word]
         if word.strip("+-") in ("nan", "inf", "infinity"):
@@ -178,6 +190,11 @@ class ScalingRule:
         bases = self._bases(depth)
         if self.listed is not None:
             return self.listed
+        if self.symbolic:
+            import sympy
+
+            names = [f"lambda_{block}" if self.symbolic == "each" else "lambda" for block in bases]
+            return tuple(sympy.Symbol(name) for name in names)
         if self.exponent.denominator == 1:
             power = self.exponent.numerator
             return tuple(self.coefficient * Fraction(base) ** power for base in bases)
@@ -194,19 +211,26 @@ class ScalingRule:
 
     def squares(self, depth: int) -> tuple[Exact, ...]:
         """Exact λ_1²..λ_n²: the weights by which energies add up (claims G1, G2)."""
-        if self.listed is not None:
-            self._bases(depth)
-            return tuple(scale**2 for scale in self.listed)
+        if self.listed is not None or self.symbolic:
+            return tuple(scale**2 for scale in self.scales(depth))
         squared = ScalingRule(self.text, self.coefficient**2, 2 * self.exponent, self.base)
         return squared.scales(depth)
 
     def floats(self, depth: int) -> NDArray[np.float64]:
         """λ_1..λ_n as an array of shape (n,), fast at any depth."""
         bases = self._bases(depth)
+        if not self.has_values:
+            raise InputError("scales with values", self.text, "give numbers, or exact inputs")
         if self.listed is not None:
             return np.array([float(scale) for scale in self.listed])
         numbers = np.array(bases, dtype=np.float64)
         return np.asarray(float(self.coefficient) * numbers ** float(self.exponent))
+
+    @property
+    def has_values(self) -> bool:
+        """Whether the scales are numbers, not symbols."""
+        listed = self.listed or ()
+        return not self.symbolic and not any(getattr(s, "free_symbols", None) for s in listed)
 
     @property
     def log_block_factor(self) -> float:
@@ -232,7 +256,7 @@ def _number(text: str, whole: str) -> Fraction:
     return number
 
 
-def _exact(value: object, name: str) -> Fraction:
+def _exact(value: Any, name: str) -> Exact:
     if isinstance(value, str):
         if _CONSTANT.fullmatch(value.strip()):
             return _number(value.strip(), value)
@@ -241,6 +265,8 @@ def _exact(value: object, name: str) -> Fraction:
     elif isinstance(value, (float, np.floating)) and math.isfinite(value):
         # The shortest decimal that reads back as this float is what its author meant.
         return Fraction(repr(float(value)))
+    elif getattr(value, "is_finite", None) is not False and hasattr(value, "free_symbols"):
+        return _rational_or_root(value)
     raise InputError(f"{name} must be a finite number", value, "give e.g. 0.1 or 1/10")
 
 
@@ -270,6 +296,8 @@ def _read_scales(path: Path) -> tuple[Fraction, ...]:
 
 
 _NAMED = {
+    "lambda": ScalingRule("lambda", symbolic="one"),
+    "lambda_l": ScalingRule("lambda_l", base="block", symbolic="each"),
     "batchnorm": ScalingRule("batchnorm", exponent=Fraction(-1, 2), base="block", normalised=True),
     "skipinit": ScalingRule("skipinit", coefficient=Fraction(0)),
     "half": ScalingRule("half", block_factor_squared=Fraction(1, 2)),

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 from expansion.checking import check_count
@@ -64,7 +63,7 @@ class Tower:
     encoder: Branch | None = None
     decoder: Branch | None = None
     scales: tuple[Exact, ...] = field(init=False, repr=False)
-    _floats: Array = field(init=False, repr=False)
+    _floats: Array | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         branches = tuple(self.branches)
@@ -80,7 +79,8 @@ class Tower:
         object.__setattr__(self, "branches", branches)
         object.__setattr__(self, "rule", rule)
         object.__setattr__(self, "scales", rule.scales(len(branches)))
-        object.__setattr__(self, "_floats", rule.floats(len(branches)))
+        floats = rule.floats(len(branches)) if rule.has_values else None
+        object.__setattr__(self, "_floats", floats)
 
     @classmethod
     def tied(cls, branch: Branch, depth: int, rule: Any = "1", **ends: Branch | None) -> Tower:
@@ -167,7 +167,11 @@ class Tower:
 
     def scales_for(self, x: Array) -> Any:
         """The scales in x's own kind of number: exact beside exact, floats beside floats."""
-        return self.scales if is_exact(x) else self._floats
+        if is_exact(x):
+            return self.scales
+        if self._floats is None:
+            raise InputError("scales with values", self.rule, "give numbers, or an exact input")
+        return self._floats
 
     def split(self, block: int) -> tuple[Tower, Tower]:
         """The first ``block`` blocks with the encoder, and the rest with the decoder (claim E4).
@@ -180,17 +184,10 @@ class Tower:
         if not 1 <= check_count(block, "block", least=1) < self.depth:
             came = f"{block} of {self.depth}"
             raise InputError("a block before the last to split after", came, "choose a smaller one")
-        first, second = self._listed(0, block), self._listed(block, self.depth)
         return (
-            Tower(self.branches[:block], first, encoder=self.encoder),
-            Tower(self.branches[block:], second, decoder=self.decoder),
+            Tower(self.branches[:block], self.scales[:block], encoder=self.encoder),
+            Tower(self.branches[block:], self.scales[block:], decoder=self.decoder),
         )
-
-    def _listed(self, start: int, stop: int) -> ScalingRule:
-        scales = self.scales[start:stop]
-        if not all(isinstance(scale, Fraction) for scale in scales):
-            raise InputError("rational scales to split a tower", self.rule, "list the scales")
-        return ScalingRule.of(scales)
 
 
 def _check_dimensions(

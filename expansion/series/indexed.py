@@ -1,0 +1,156 @@
+r"""Untied towers of every depth at once: the expansion as sums over block numbers (claim E1).
+
+A labelled tree whose labels are exactly 1..r is a *pattern*. Every labelled tree of a tower of
+depth n arises from one pattern and one choice of r block numbers, so that
+
+.. math:: H_n(x) = x + \sum_p \frac{1}{\sigma(p)} \sum_{i_1 < \cdots < i_r} F_p
+
+holds for every n (scale 1), the coincident labels standing in sums of their own: to order 3
+
+.. math::
+
+   \sum_{i<j<k} f_k' f_j' f_i + \sum_{i<j<k} f_k''(f_j, f_i) + \tfrac12 \sum_{i<j} f_j''(f_i, f_i).
+
+Source: derived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations, groupby, pairwise
+from typing import Any
+
+from expansion.checking import check_count
+from expansion.errors import TooManyTermsError
+from expansion.series.expansion import DEFAULT_BUDGET, Expansion, refuse_above
+from expansion.series.notation import LATEX, UNICODE, Style, write_coefficient, write_indexed
+from expansion.towers.tower import Tower
+from expansion.trees.counting import tree_counts
+from expansion.trees.generate import labelled_trees
+from expansion.trees.labelled import LabelledTree, Term
+
+__all__ = ["IndexedExpansion", "expand_indexed", "pattern_count", "patterns"]
+
+
+def patterns(order: int) -> Iterator[LabelledTree]:
+    """Labelled trees of that order whose labels are exactly 1..r, for some r.
+
+    Examples
+    --------
+    >>> [str(pattern) for pattern in patterns(3)]
+    ['2[1,1]', '3[2,1]', '3[2[1]]']
+    """
+    for tree in labelled_trees(order, order):
+        if tree.order == order and len(set(tree.labels)) == tree.label:
+            yield tree
+
+
+def pattern_count(order: int) -> int:
+    """How many patterns an order has, known before any is made.
+
+    A tower of depth n has Σ_r C(n, r) p_r labelled trees of order k; inverting this at n ≤ k
+    counts the patterns p_r with r labels.
+
+    Examples
+    --------
+    >>> [pattern_count(order) for order in range(1, 6)]
+    [1, 1, 3, 12, 64]
+    """
+    differences = [tree_counts(depth, order)[order] for depth in range(order + 1)]
+    total = 0
+    for _ in range(order):
+        differences = [b - a for a, b in pairwise(differences)]
+        total += differences[0]
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedExpansion:
+    """The expansion of an untied tower of symbolic depth.
+
+    Parameters
+    ----------
+    terms : tuple of LabelledTree
+        The patterns, by order.
+    max_order : int
+        Largest order K.
+
+    Examples
+    --------
+    >>> print(expand_indexed(3))
+    Hₙ(x) = x
+      + λ [ Σ_{i} fᵢ ]
+      + λ² [ Σ_{i<j} fⱼ′fᵢ ]
+      + λ³ [ ½ Σ_{i<j} fⱼ″(fᵢ, fᵢ) + Σ_{i<j<k} fₖ″(fⱼ, fᵢ) + Σ_{i<j<k} fₖ′fⱼ′fᵢ ]
+      + O(λ⁴)
+    """
+
+    terms: tuple[LabelledTree, ...]
+    max_order: int
+
+    def at(self, depth: int, *, budget: int = DEFAULT_BUDGET) -> Expansion:
+        """The concrete terms for a tower of that depth, with scale 1.
+
+        Raises
+        ------
+        TooManyTermsError
+            When there would be more than ``budget``.
+        """
+        depth = check_count(depth, "depth", least=1)
+        refuse_above(budget, depth, self.max_order, tied=False, decoder=False)
+        concrete: dict[Term, Any] = {
+            _relabelled(pattern, blocks): Fraction(1, pattern.symmetry)
+            for pattern in self.terms
+            for blocks in combinations(range(1, depth + 1), pattern.label)
+        }
+        return Expansion(concrete, self.max_order, Tower.abstract(depth))
+
+    def text(self) -> str:
+        """The sums in Unicode, a line for each order."""
+        return self._write(UNICODE)
+
+    def latex(self) -> str:
+        """The sums in LaTeX."""
+        return self._write(LATEX)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+    def _write(self, style: Style) -> str:
+        lines = [f"{style.branch('H', 'n')}(x) = x"]
+        opening, closing = ("[ ", " ]") if style is UNICODE else (r"\left[", r"\right]")
+        for order, group in groupby(self.terms, key=lambda pattern: pattern.order):
+            inside = " + ".join(
+                write_coefficient(Fraction(1, p.symmetry), style) + write_indexed(p, style)
+                for p in group
+            )
+            lines.append(f"{style.power(style.scale, order)} {opening}{inside}{closing}")
+        lines.append(f"O({style.power(style.scale, self.max_order + 1)})")
+        return ("\n  + " if style is UNICODE else " + ").join(lines)
+
+
+def expand_indexed(order: int, *, budget: int = 20_000) -> IndexedExpansion:
+    """Expand an untied tower of symbolic depth to order K.
+
+    Raises
+    ------
+    TooManyTermsError
+        When there are more patterns than ``budget``.
+    """
+    order = check_count(order, "order", least=0)
+    terms = sum(pattern_count(k) for k in range(1, order + 1))
+    if terms > budget:
+        raise TooManyTermsError(terms, budget, "lower the order, or expand with tied=True")
+    found = tuple(pattern for k in range(1, order + 1) for pattern in patterns(k))
+    return IndexedExpansion(found, order)
+
+
+def _relabelled(pattern: LabelledTree, blocks: tuple[int, ...]) -> LabelledTree:
+    # An increasing relabelling keeps every order of children, so nothing is sorted anew.
+    children = tuple(_relabelled(child, blocks) for child in pattern.children)
+    return LabelledTree.from_sorted(blocks[pattern.label - 1], children)
