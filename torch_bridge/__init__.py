@@ -1,0 +1,44 @@
+"""Real residual networks in PyTorch, held against what their expansion predicts.
+
+Build one (``Architecture``, ``build``), train it (``load_digits``, ``train``), export its tower
+(``to_tower``), and compare predictions with forward passes (``check_tower``, ``check_growth``).
+Read on in ``architecture``, ``models``, ``export``, ``agreement`` and ``growth``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch_bridge.architecture import Architecture
+    from torch_bridge.check import check_growth, check_tower, load_saved
+    from torch_bridge.comparison import Comparison
+    from torch_bridge.data import Dataset, load_digits
+    from torch_bridge.export import from_tower, to_tower
+    from torch_bridge.models import ResidualBranch, ResidualNetwork, build
+    from torch_bridge.training import TrainingPlan, TrainingResult, train
+
+# The house of every public name, imported on first use: PyTorch takes seconds.
+_HOMES = {
+    "architecture": ("Architecture",),
+    "check": ("check_growth", "check_tower", "load_saved"),
+    "comparison": ("Comparison",),
+    "data": ("Dataset", "load_digits"),
+    "export": ("from_tower", "to_tower"),
+    "models": ("ResidualBranch", "ResidualNetwork", "build"),
+    "training": ("TrainingPlan", "TrainingResult", "train"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
