@@ -20,6 +20,7 @@ Nothing in such a file is ever executed.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -120,7 +121,17 @@ def save_tower(path: str | os.PathLike[str], saved: SavedTower) -> Path:
     stored = {n: np.ascontiguousarray(t, dtype=float) for n, t in tensors.items() if t is not None}
     if saved.labels is not None:
         stored["labels"] = np.ascontiguousarray(saved.labels, dtype=np.int64)
-    return write_whole(path, save(stored, metadata))
+    return write_whole(path, _with_sorted_metadata(save(stored, metadata)))
+
+
+def _with_sorted_metadata(content: bytes) -> bytes:
+    """The same file, byte for byte the same on every run: the library's metadata order varies."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    padded = text + b" " * (-len(text) % 8)
+    return len(padded).to_bytes(8, "little") + padded + content[8 + size :]
 
 
 def load_tower(path: str | os.PathLike[str]) -> SavedTower:

@@ -22,6 +22,7 @@ from typing import Generic, TypeVar
 
 from expansion.checking import check_count
 from expansion.errors import InputError
+from expansion.trees.drawing import tree_svg
 from expansion.trees.tree import Tree, symmetry_of
 
 __all__ = ["Forest", "LabelledTree", "Term"]
@@ -167,6 +168,9 @@ class LabelledTree:
         if not isinstance(other, LabelledTree):
             return NotImplemented
         return (self.order, self.key) < (other.order, other.key)
+
+    def _repr_svg_(self) -> str:
+        return tree_svg(self)
 
     def __repr__(self) -> str:
         return f"LabelledTree.parse({str(self)!r})"

@@ -21,6 +21,7 @@ from math import factorial, prod
 from typing import Protocol
 
 from expansion.errors import InputError
+from expansion.trees.drawing import tree_svg
 
 __all__ = ["Tree", "symmetry_of"]
 
@@ -193,6 +194,9 @@ class Tree:
         if level or not levels or may_open:
             raise wrong
         return cls.from_levels(levels)
+
+    def _repr_svg_(self) -> str:
+        return tree_svg(self)
 
     def __repr__(self) -> str:
         return f"Tree.parse({str(self)!r})"
