@@ -75,17 +75,17 @@ def expand(
     order: Order,
     tied: Annotated[bool, typer.Option("--tied", help="All blocks share one branch.")] = False,
     decoder: Annotated[bool, typer.Option("--decoder", help="Expand D∘H_n.")] = False,
-    rule: Annotated[str, typer.Option(help="Scales: 1, 1/n, 1/sqrt(n), @FILE, ….")] = "1",
+    rule: Annotated[str, typer.Option(help="Scales: 1, 1/n, lambda, lambda_l, @FILE, ….")] = "1",
     budget: Annotated[str, typer.Option(help="Largest number of terms.")] = "1000000",
     format: Annotated[str, typer.Option("--format", help="text, json or latex.")] = "text",
 ) -> None:
     """List every term of a tower, with its exact coefficient.
 
-    With --tied, DEPTH may be the letter n: coefficients are then polynomials in n.
+    DEPTH may be the letter n: sums over block numbers or, with --tied, polynomials in n.
     """
     from expansion.series.expansion import expand as expand_tower
     from expansion.series.expansion import refuse_above
-    from expansion.series.notation import LATEX, write_term
+    from expansion.series.indexed import expand_indexed
     from expansion.towers.scaling import ScalingRule
     from expansion.towers.tower import Tower
 
@@ -93,32 +93,26 @@ def expand(
     largest = check_count(order, "order", least=0)
     allowed = check_count(budget, "budget", least=0)
     chosen = ScalingRule.parse(rule)
-    number: int | None = None
-    if depth.strip() != "n":
+    symbolic = depth.strip() == "n"
+    if symbolic and chosen != ScalingRule("1"):
+        raise InputError("the rule 1 for a symbolic depth", rule, "give a number as the depth")
+    if symbolic and decoder and not tied:
+        raise InputError("--tied with --decoder at a symbolic depth", "--decoder alone", "add it")
+    expansion: Any
+    if symbolic and not tied:
+        expansion = expand_indexed(largest, budget=min(allowed, 20_000))
+    elif symbolic:
+        expansion = expand_tower("n", largest, tied=True, decoder=decoder, budget=allowed)
+    else:
         number = check_count(depth, "depth", least=1)
         refuse_above(allowed, number, largest, tied=tied, decoder=decoder)
-        what: Any = Tower.abstract(number, chosen, tied=tied)
-    elif chosen != ScalingRule("1"):
-        raise InputError("the rule 1 for a symbolic depth", rule, "give a number as the depth")
+        tower = Tower.abstract(number, chosen, tied=tied)
+        expansion = expand_tower(tower, largest, tied=tied, decoder=decoder, budget=allowed)
+    if format == "json":
+        settings = {"order": largest, "tied": tied, "decoder": decoder, "rule": chosen.text}
+        print_json({"depth": depth.strip(), **settings, "terms": expansion.to_dicts()})
     else:
-        what = "n"
-    expansion = expand_tower(what, largest, tied=tied, decoder=decoder, budget=allowed)
-    if format == "latex":
-        print(expansion.latex())
-    elif format == "json":
-        terms = [
-            {
-                "order": term.order,
-                "tree": str(term),
-                "coefficient": str(coefficient),
-                "latex": write_term(term, LATEX),
-            }
-            for term, coefficient in expansion.items()
-        ]
-        settings = {"depth": number or "n", "order": largest, "tied": tied, "decoder": decoder}
-        print_json({**settings, "rule": chosen.text, "terms": terms})
-    else:
-        print(expansion)
+        print(expansion.latex() if format == "latex" else expansion)
 
 
 @app.command()

@@ -58,6 +58,21 @@ def test_expand_tied_with_a_symbolic_depth(answer):
     }
 
 
+def test_expand_with_a_symbolic_depth_gives_sums(answer, command):
+    terms = answer("expand", "--depth", "n", "--order", 3)["terms"]
+    assert [(term["tree"], term["coefficient"], term["latex"]) for term in terms[2:]] == [
+        ("2[1,1]", "1/2", r"\sum_{i<j} f_j''(f_i, f_i)"),
+        ("3[2,1]", "1", r"\sum_{i<j<k} f_k''(f_j, f_i)"),
+        ("3[2[1]]", "1", r"\sum_{i<j<k} f_k' f_j' f_i"),
+    ]
+    assert "Σ_{i<j} fⱼ′fᵢ" in command("expand", "--depth", "n", "--order", 2)[1]
+
+
+def test_expand_with_a_symbol_for_every_scale(answer):
+    terms = answer("expand", "--depth", 2, "--order", 3, "--rule", "lambda_l")["terms"]
+    assert terms[-1]["coefficient"] == "lambda_1**2*lambda_2/2"
+
+
 def test_expand_with_decoder_rule_and_latex(answer, command):
     terms = answer("expand", "--depth", 2, "--order", 2, "--decoder", "--rule", "1/n")["terms"]
     assert {t["tree"]: t["coefficient"] for t in terms}["D[1,1]"] == "1/8"
@@ -152,7 +167,8 @@ BAD = [
     ("expand", "--depth", "three", "--order", "2"),
     ("expand", "--depth", "3", "--order", "-1"),
     ("expand", "--depth", "3", "--order", "two"),
-    ("expand", "--depth", "n", "--order", "2"),
+    ("expand", "--depth", "n", "--order", "2", "--decoder"),
+    ("expand", "--depth", "m", "--order", "2"),
     ("expand", "--depth", "3", "--order", "2", "--rule", "half"),
     ("expand", "--depth", "n", "--order", "2", "--tied", "--rule", "1/n"),
     ("expand", "--depth", "3"),

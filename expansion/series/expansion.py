@@ -186,6 +186,18 @@ class Expansion(Mapping[Term, Any]):
             [sum(scale**k * _to_sympy(v) for k, v in enumerate(column)) for column in rows.T]
         )
 
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """The terms as JSON-ready values; exact coefficients are text."""
+        return [
+            {
+                "order": term.order,
+                "tree": str(term),
+                "coefficient": str(coefficient),
+                "latex": write_term(term, LATEX),
+            }
+            for term, coefficient in self.items()
+        ]
+
     def text(self, *, limit: int = 12) -> str:
         """The expansion in Unicode, at most ``limit`` terms of each order spelled out."""
         return self._write(UNICODE, limit)

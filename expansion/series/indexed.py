@@ -107,6 +107,18 @@ class IndexedExpansion:
         }
         return Expansion(concrete, self.max_order, Tower.abstract(depth))
 
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """The patterns as JSON-ready values, with the sum each stands for."""
+        return [
+            {
+                "order": pattern.order,
+                "tree": str(pattern),
+                "coefficient": str(Fraction(1, pattern.symmetry)),
+                "latex": write_indexed(pattern, LATEX),
+            }
+            for pattern in self.terms
+        ]
+
     def text(self) -> str:
         """The sums in Unicode, a line for each order."""
         return self._write(UNICODE)

@@ -22,7 +22,7 @@ arithmetic on limbs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import comb, factorial, lcm
 
@@ -219,7 +219,7 @@ def exact_products(matrix: Integers, weights: Sequence[int]) -> list[int]:
     return total.tolist()
 
 
-def _by_order(table: TreeTable):  # type: ignore[no-untyped-def]
+def _by_order(table: TreeTable) -> Iterator[tuple[int, slice, Integers, Integers]]:
     """Order k, its numbers as a slice, and the numbers of r and c, for k = 2..K."""
     for k in range(2, table.order + 1):
         here = slice(int(table.starts[k]), int(table.starts[k + 1]))
