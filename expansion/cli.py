@@ -99,6 +99,7 @@ def expand(
     if symbolic and decoder and not tied:
         raise InputError("--tied with --decoder at a symbolic depth", "--decoder alone", "add it")
     expansion: Any
+    number: int | None = None
     if symbolic and not tied:
         expansion = expand_indexed(largest, budget=min(allowed, 20_000))
     elif symbolic:
@@ -110,7 +111,8 @@ def expand(
         expansion = expand_tower(tower, largest, tied=tied, decoder=decoder, budget=allowed)
     if format == "json":
         settings = {"order": largest, "tied": tied, "decoder": decoder, "rule": chosen.text}
-        print_json({"depth": depth.strip(), **settings, "terms": expansion.to_dicts()})
+        shown = "n" if symbolic else number
+        print_json({"depth": shown, **settings, "terms": expansion.to_dicts()})
     else:
         print(expansion.latex() if format == "latex" else expansion)
 
