@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     from expansion.errors import InputError, TooManyTermsError
     from expansion.growth.spectrum import Spectrum, spectrum
     from expansion.growth.table import GrowthTable, growth_table
+    from expansion.series.algebra import compose, substituted
     from expansion.series.composition import cauchy_orders, composed_orders
     from expansion.series.expansion import Expansion, expand
+    from expansion.series.flow import ModifiedField, modified_field
     from expansion.series.gated_paths import gated_orders
+    from expansion.series.indexed import IndexedExpansion, expand_indexed
     from expansion.series.jets import jet_orders
+    from expansion.series.subnetworks import SubnetworkEnsemble, subnetwork_orders
+    from expansion.series.tree_values import TreeValues, tree_values
     from expansion.towers.branches.abstract import AbstractBranch
     from expansion.towers.branches.layered import AffineBranch, MLPBranch, relu_branch
     from expansion.towers.branches.symbolic import SymbolicBranch
@@ -35,10 +40,15 @@ _HOMES = {
     "errors": ("InputError", "TooManyTermsError"),
     "growth.spectrum": ("Spectrum", "spectrum"),
     "growth.table": ("GrowthTable", "growth_table"),
+    "series.algebra": ("compose", "substituted"),
     "series.composition": ("cauchy_orders", "composed_orders"),
     "series.expansion": ("Expansion", "expand"),
+    "series.flow": ("ModifiedField", "modified_field"),
     "series.gated_paths": ("gated_orders",),
+    "series.indexed": ("IndexedExpansion", "expand_indexed"),
     "series.jets": ("jet_orders",),
+    "series.subnetworks": ("SubnetworkEnsemble", "subnetwork_orders"),
+    "series.tree_values": ("TreeValues", "tree_values"),
     "towers.branches.abstract": ("AbstractBranch",),
     "towers.branches.layered": ("AffineBranch", "MLPBranch", "relu_branch"),
     "towers.branches.symbolic": ("SymbolicBranch",),

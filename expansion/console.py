@@ -20,6 +20,8 @@ from expansion.errors import InputError
 
 __all__ = ["check_format", "print_json", "progress_bar", "run", "spread_options"]
 
+_INTERRUPTED = 130
+
 
 def run(app: typer.Typer, arguments: Sequence[str], several: Sequence[str] = ()) -> int:
     """Run a command line; return its exit code. Bad input is one line on stderr, never a trace.
@@ -37,20 +39,26 @@ def run(app: typer.Typer, arguments: Sequence[str], several: Sequence[str] = ())
     try:
         code = app(spread_options(arguments, several), standalone_mode=False)
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
     except InputError as error:
         message = str(error)
     except typer.TyperException as error:
         message = " ".join(error.format_message().split()).rstrip(".") + "; try --help"
-    except (typer.Abort, KeyboardInterrupt):
-        print("interrupted; nothing was left half-written", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         # The reader of a pipe went away, as `| head` does; nobody is left to write to.
         sys.stdout = None
         return 0
+    except (typer.Abort, KeyboardInterrupt):
+        return _interrupted()
+    else:
+        # The parser turns an interruption into its exit code.
+        return _interrupted() if code == _INTERRUPTED else int(code or 0)
     print(f"error: {message}", file=sys.stderr)
     return 2
+
+
+def _interrupted() -> int:
+    print("interrupted; nothing was left half-written", file=sys.stderr)
+    return _INTERRUPTED
 
 
 def spread_options(arguments: Sequence[str], several: Sequence[str]) -> list[str]:
@@ -62,24 +70,25 @@ def spread_options(arguments: Sequence[str], several: Sequence[str]) -> list[str
     ['growth', '--depth', '1', '--depth', '10', '--rule', '1/n', '--rule', '1']
     """
     spread: list[str] = []
-    option: str | None = None
+    option: str | None = None  # what the values now coming belong to
+    waiting = False  # whether it has none yet
     for argument in arguments:
         name, equals, value = argument.partition("=")
-        if name in several and (equals or argument == name):
-            option = name
-            if not equals:
+        starts = argument.startswith("--")
+        if starts and waiting and option is not None:
+            spread.append(option)  # without a value: the parser says so
+        if starts:
+            option, waiting = (name, True) if name in several else (None, False)
+            if option is not None and not equals:
                 continue
-            argument = value
-        elif argument.startswith("--"):
-            option = None
+            argument = value if option is not None else argument
         if option is None:
             spread.append(argument)
-        else:
-            for word in argument.split(","):
-                spread += [option, word]
-    if option is not None and option == arguments[-1]:
-        spread.append(option)  # without a value: the parser says so
-    return spread
+            continue
+        waiting = False
+        for word in argument.split(","):
+            spread += [option, word]
+    return [*spread, option] if waiting and option is not None else spread
 
 
 def check_format(chosen: str, allowed: Sequence[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 __all__ = ["InputError", "TooManyTermsError"]
 
 
@@ -33,7 +35,7 @@ class InputError(ValueError):
     def __str__(self) -> str:
         came = " ".join(str(self.came).split())
         shown = came if len(came) <= 120 else came[:117] + "..."
-        return f"{self.required}; got {shown or 'nothing'}; {self.mend}"
+        return " ".join(f"{self.required}; got {shown or 'nothing'}; {self.mend}".split())
 
 
 class TooManyTermsError(InputError):
@@ -50,8 +52,15 @@ class TooManyTermsError(InputError):
     """
 
     def __init__(self, terms: int, budget: int, instead: str) -> None:
-        shown = f"{terms:,}" if terms < 10**15 else f"about 10^{len(str(terms)) - 1} ({terms})"
-        super().__init__(f"a request of at most {budget:,} terms", f"{shown} terms", instead)
+        super().__init__(f"a request of at most {budget:,} terms", _size_text(terms), instead)
         self.args = (terms, budget, instead)
         self.terms = terms
         self.budget = budget
+
+
+def _size_text(terms: int) -> str:
+    if terms < 10**15:
+        return f"{terms:,} terms"
+    if terms < 10**4000:  # Python writes no more than 4300 digits
+        return f"about 10^{len(str(terms)) - 1} ({terms}) terms"
+    return f"about 10^{math.floor(math.log10(terms))} terms"

@@ -48,8 +48,9 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
         os.chmod(part, 0o666 & ~mask)
         os.replace(part, target)
     except OSError as error:
-        if part is not None and os.path.exists(part):
-            os.unlink(part)
         came = f"{target} ({error.strerror})"
         raise InputError("a file that can be written", came, "check the folder") from None
+    finally:
+        if part is not None and os.path.exists(part):  # also after an interruption
+            os.unlink(part)
     return target

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import sympy
 
-from expansion.checking import check_count
+from expansion.checking import check_count, check_finite
 from expansion.errors import InputError
 from expansion.towers.arrays import Array, as_array, is_exact
 from expansion.towers.branches.branch import Branch
@@ -61,6 +61,10 @@ def composed_orders(tower: Tower, x: Any, order: int) -> Array:
     vector = as_array(x, "the input", dimensions=1)
     if not is_exact(vector):
         raise InputError("exact numbers for direct composition", x, "give Fractions or integers")
+    wanted = next(part.inputs for part in (tower.encoder, *tower.branches) if part is not None)
+    if wanted not in (None, len(vector)):
+        came = f"shape {vector.shape}"
+        raise InputError(f"an input of dimension {wanted}", came, "give that many coordinates")
     z = sympy.Symbol("z")
     state: list[Any] = [sympy.sympify(value) for value in vector]
     if tower.encoder is not None:
@@ -123,6 +127,8 @@ def cauchy_orders(
     True
     """
     order = check_count(order, "order", least=0)
+    if check_finite(radius, "the radius") <= 0:
+        raise InputError("a radius above zero", radius, "give e.g. 0.5")
     samples = check_count(samples, "samples", least=order + 1)
     angles = 2j * np.pi * np.arange(samples) / samples
     values = np.stack([_at(tower, x, radius * np.exp(angle)) for angle in angles])

@@ -151,6 +151,9 @@ class Expansion(Mapping[Term, Any]):
     def partial_sum(self, x: Any, order: int | None = None) -> Array:
         """Orders 0..``order`` of the expansion at x (all computed ones by default)."""
         last = self.max_order if order is None else check_count(order, "order", least=0)
+        if last > self.max_order:
+            required = f"an order of at most {self.max_order}, to which this was expanded"
+            raise InputError(required, last, "expand to a higher order")
         return np.asarray(sum(self.orders(x)[: last + 1]))
 
     def remainder(self, x: Any) -> Array:
@@ -219,7 +222,7 @@ class Expansion(Mapping[Term, Any]):
         lines = [] if self._has_decoder() else ["x"]
         unit = self.tower is None or self.tower.rule.text == "1"
         for k in range(self.max_order + 1):
-            terms = self.order(k)
+            terms = {term: value for term, value in self.order(k).items() if value != 0}
             if not terms:
                 continue
             shown = list(terms.items())[:limit]
@@ -234,8 +237,8 @@ class Expansion(Mapping[Term, Any]):
         next_order = style.power(style.scale, self.max_order + 1)
         lines.append(f"O({next_order})")
         if style is LATEX:
-            return f"{name} = " + " + ".join(lines)
-        return f"{name} = " + "\n  + ".join(lines)
+            return f"{name} = " + " + ".join(lines).replace("+ -", "- ")
+        return f"{name} = " + "\n  + ".join(lines).replace("+ -", "- ")
 
     def _has_decoder(self) -> bool:
         return any(isinstance(term, Forest) for term in self)

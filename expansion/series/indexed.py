@@ -30,6 +30,7 @@ from expansion.towers.tower import Tower
 from expansion.trees.counting import tree_counts
 from expansion.trees.generate import labelled_trees
 from expansion.trees.labelled import LabelledTree, Term
+from expansion.trees.tree import fold
 
 __all__ = ["IndexedExpansion", "expand_indexed", "pattern_count", "patterns"]
 
@@ -164,5 +165,8 @@ def expand_indexed(order: int, *, budget: int = 20_000) -> IndexedExpansion:
 
 def _relabelled(pattern: LabelledTree, blocks: tuple[int, ...]) -> LabelledTree:
     # An increasing relabelling keeps every order of children, so nothing is sorted anew.
-    children = tuple(_relabelled(child, blocks) for child in pattern.children)
-    return LabelledTree.from_sorted(blocks[pattern.label - 1], children)
+    def rename(vertex: LabelledTree, children: list[LabelledTree]) -> LabelledTree:
+        return LabelledTree.from_sorted(blocks[vertex.label - 1], tuple(children))
+
+    renamed: LabelledTree = fold(pattern, rename)
+    return renamed

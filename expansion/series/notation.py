@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from expansion.trees.labelled import Forest, LabelledTree, Term
-from expansion.trees.tree import Tree
+from expansion.trees.tree import Tree, fold
 
 __all__ = [
     "LATEX",
@@ -112,11 +112,14 @@ def write_term(term: Term, style: Style = UNICODE, letter: str = "f") -> str:
     >>> print(write_term(LabelledTree.parse("12[3]"), LATEX))
     f_{12}' f_3
     """
-    if isinstance(term, Forest):
-        root = "D"
-    else:
-        root = style.branch(letter, str(term.label) if isinstance(term, LabelledTree) else "")
-    return _write(root, [write_term(child, style, letter) for child in term.children], style)
+
+    def write(vertex: Term, arguments: list[str]) -> str:
+        if isinstance(vertex, Forest):
+            return _write("D", arguments, style)
+        index = str(vertex.label) if isinstance(vertex, LabelledTree) else ""
+        return _write(style.branch(letter, index), arguments, style)
+
+    return str(fold(term, write))
 
 
 def _write(root: str, arguments: list[str], style: Style) -> str:
@@ -164,11 +167,10 @@ def write_indexed(pattern: LabelledTree, style: Style = UNICODE, letter: str = "
     few = pattern.label <= len(_LETTERS)
     names = list(_LETTERS if few else _numbered(pattern.label))[: pattern.label]
 
-    def write(tree: LabelledTree) -> str:
-        arguments = [write(child) for child in tree.children]
-        return _write(style.branch(letter, names[tree.label - 1]), arguments, style)
+    def write(vertex: LabelledTree, arguments: list[str]) -> str:
+        return _write(style.branch(letter, names[vertex.label - 1]), arguments, style)
 
-    return style.total("<".join(names)) + write(pattern)
+    return style.total("<".join(names)) + str(fold(pattern, write))
 
 
 def _unicode_symbols(text: str) -> str:
@@ -195,9 +197,8 @@ def indexed_sum(tree: Tree, style: Style = UNICODE, letter: str = "f") -> str:
     """
     indices = iter(_LETTERS if tree.order <= len(_LETTERS) else _numbered(tree.order))
 
-    def name(vertex: Tree) -> tuple[str, str, list[str], str]:
+    def name(_: Tree, below: list[Any]) -> tuple[str, str, list[str], str]:
         """Index, the chain of inequalities that ends with it, finished chains, and the text."""
-        below = [name(child) for child in vertex.children]
         index = next(indices)
         text = _write(style.branch(letter, index), [named[3] for named in below], style)
         finished = [chain for named in below for chain in named[2]]
@@ -209,7 +210,7 @@ def indexed_sum(tree: Tree, style: Style = UNICODE, letter: str = "f") -> str:
         finished += [f"{chain}<{index}" for chain in smaller[1:]]
         return index, f"{smaller[0]}<{index}", finished, text
 
-    _, chain, finished, text = name(tree)
+    _, chain, finished, text = fold(tree, name)
     weight = write_coefficient(Fraction(1, tree.symmetry), style)
     return weight + style.total(", ".join([chain, *finished])) + text
 

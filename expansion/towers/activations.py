@@ -68,7 +68,7 @@ def activation(name: str) -> Activation:
     >>> activation("relu").value(np.array([-1.0, 2.0]))
     array([0., 2.])
     """
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         known = ", ".join(ACTIVATIONS)
         raise InputError(f"an activation among {known}", name, "choose one of these")
     return ACTIVATIONS[name]

@@ -19,6 +19,7 @@ from expansion.errors import InputError
 __all__ = ["Array", "as_array", "is_exact", "product", "zeros_like"]
 
 Array = NDArray[Any]
+_REMOVE = "remove the infinite or missing entries"
 
 
 def as_array(values: Any, name: str, *, dimensions: int | None = None) -> Array:
@@ -53,6 +54,8 @@ def as_array(values: Any, name: str, *, dimensions: int | None = None) -> Array:
         except ValueError:
             raise _not_numbers(name, values) from None
         flat = [_scalar(value, name) for value in array.ravel()]
+        if not all(map(_is_finite, flat)):
+            raise InputError(f"{name} must hold finite numbers", "a non-finite entry", _REMOVE)
         if any(isinstance(value, (float, complex)) for value in flat):
             kind = np.complex128 if any(isinstance(v, complex) for v in flat) else np.float64
             array = np.array([kind(value) for value in flat], dtype=kind).reshape(array.shape)
@@ -61,8 +64,7 @@ def as_array(values: Any, name: str, *, dimensions: int | None = None) -> Array:
             exact[:] = flat
             array = exact.reshape(array.shape)
     if array.dtype != object and not np.isfinite(array).all():
-        mend = "remove the infinite or missing entries"
-        raise InputError(f"{name} must hold finite numbers", "a non-finite entry", mend)
+        raise InputError(f"{name} must hold finite numbers", "a non-finite entry", _REMOVE)
     if dimensions is not None and array.ndim != dimensions:
         kind_of_array = {1: "a vector", 2: "a matrix"}.get(dimensions, f"{dimensions} axes")
         mend = f"give {kind_of_array}"
@@ -91,9 +93,13 @@ def product(vectors: Array, matrix: Array) -> Array:
     >>> product(np.array([1.0, 2.0]), as_array([[0, 1], [1, 1]], "A"))
     array([2., 3.])
     """
-    if is_exact(matrix) and not is_exact(vectors):
-        matrix = matrix.astype(np.float64)
+    if is_exact(matrix) != is_exact(vectors):
+        matrix, vectors = _floating(matrix), _floating(vectors)
     return np.asarray(vectors @ matrix.T)
+
+
+def _floating(array: Array) -> Array:
+    return array.astype(np.float64) if is_exact(array) else array
 
 
 def zeros_like(vectors: Array, size: int) -> Array:
@@ -112,8 +118,16 @@ def _scalar(value: Any, name: str) -> Any:
     if isinstance(value, (complex, np.complexfloating)):
         return complex(value)
     if hasattr(value, "free_symbols") and hasattr(value, "is_Rational"):
-        return Fraction(int(value.p), int(value.q)) if value.is_Rational else value
+        if value.is_Rational:
+            return Fraction(int(value.p), int(value.q))
+        return float(value) if value.is_Float else value
     raise _not_numbers(name, value)
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether an exact entry is a number; floats are looked at together."""
+    # sympy's nan does not say that it is not finite.
+    return getattr(value, "is_finite", None) is not False and type(value).__name__ != "NaN"
 
 
 def _not_numbers(name: str, came: object) -> InputError:

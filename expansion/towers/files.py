@@ -69,6 +69,13 @@ class SavedTower:
     description: str = ""
 
     def __post_init__(self) -> None:
+        if self.labels is not None:
+            labels = np.asarray(self.labels)
+            if labels.ndim != 1 or labels.dtype.kind not in "iu":
+                came = f"labels of type {labels.dtype} and shape {labels.shape}"
+                raise InputError("whole numbers as labels", came, "give one class per input")
+            if self.inputs is None:
+                raise InputError("labels beside inputs", "labels alone", "give the inputs too")
         if self.inputs is not None:
             self.tower.encode(as_array(self.inputs, "inputs", dimensions=2))
             if self.labels is not None and len(self.labels) != len(self.inputs):
@@ -158,13 +165,11 @@ def load_tower(path: str | os.PathLike[str]) -> SavedTower:
     branches = [_branch(parts, metadata.get("activation", "")) for parts in blocks]
     if scales is not None and scales.ndim != 1:
         raise InputError("scales as a vector", f"shape {scales.shape}", _MEND)
-    rule = ScalingRule.of(metadata.get("rule", "1") if scales is None else scales.tolist())
-    if rule.text.startswith("@"):
-        raise InputError("a rule that needs no other file", rule.text, _MEND)
-    tower = Tower(tuple(branches), rule, **ends)
-    if labels is not None and (labels.ndim != 1 or labels.dtype.kind not in "iu"):
-        came = f"labels of type {labels.dtype} and shape {labels.shape} in {path}"
-        raise InputError("whole numbers as labels", came, _MEND)
+    rule = metadata.get("rule", "1")
+    if rule.lstrip().startswith("@"):
+        raise InputError("a rule that needs no other file", rule, _MEND)
+    chosen = ScalingRule.of(rule if scales is None else scales.tolist())
+    tower = Tower(tuple(branches), chosen, **ends)
     return SavedTower(tower, inputs, labels, metadata.get("description", ""))
 
 

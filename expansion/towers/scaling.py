@@ -27,9 +27,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -53,6 +54,7 @@ _QUOTIENT = re.compile(rf"(?P<c>{_NUMBER})/(?:(?P<base>[nl])|sqrt\((?P<root>[nl]
 _BASES: dict[str, Literal["depth", "block"]] = {"n": "depth", "l": "block"}
 _SPELLINGS = {"√n": "sqrt(n)", "√l": "sqrt(l)", "**": "^", "λ": "lambda"}
 _LARGEST = 10**300
+_MOST_DECADES = 300
 _KNOWN = "1, 0.1, 1/n, 1/sqrt(n), n^-0.75, batchnorm, skipinit, half or @FILE"
 
 
@@ -131,11 +133,11 @@ class ScalingRule:
             return rule
         if isinstance(rule, str):
             return cls.parse(rule)
-        if isinstance(rule, (int, float, Fraction)):
-            scale = _exact(rule, "scale")
-            return cls(str(scale), scale)
-        listed = tuple(_exact(scale, "scale") for scale in rule)
-        return cls(f"{len(listed)} listed scales", listed=listed)
+        if isinstance(rule, Iterable):
+            listed = tuple(_exact(scale, "scale") for scale in rule)
+            return cls(f"{len(listed)} listed scales", listed=listed)
+        scale = _exact(rule, "scale")
+        return cls(str(scale), scale)
 
     @classmethod
     def parse(cls, text: str) -> ScalingRule:
@@ -151,7 +153,8 @@ class ScalingRule:
         >>> ScalingRule.parse("2*n^-1/3").exponent
         Fraction(-1, 3)
         """
-        word = "".join(text.split()).lower()
+        # Spaces are allowed around operators, not inside a number.
+        word = re.sub(r"\s*([-+*/^()])\s*", r"\1", text.strip()).lower()
         if word.startswith("@"):
             return cls(text.strip(), listed=_read_scales(Path(text.strip()[1:])))
         word = (
@@ -242,6 +245,10 @@ class ScalingRule:
         if self.listed is not None and len(self.listed) != depth:
             came = f"{len(self.listed)} scales for depth {depth}"
             raise InputError("one listed scale per block", came, "list as many as there are blocks")
+        decades = math.log10(abs(self.coefficient) or 1) + float(self.exponent) * math.log10(depth)
+        if abs(decades) > _MOST_DECADES:
+            came = f"{self.text} at depth {depth}"
+            raise InputError("scales that a float can hold", came, "lower the exponent")
         return [depth] * depth if self.base == "depth" else range(1, depth + 1)
 
 
@@ -260,12 +267,12 @@ def _exact(value: Any, name: str) -> Exact:
     if isinstance(value, str):
         if _CONSTANT.fullmatch(value.strip()):
             return _number(value.strip(), value)
-    elif isinstance(value, (int, Fraction)):
+    elif isinstance(value, (Integral, Fraction)) and not isinstance(value, (bool, np.bool_)):
         return Fraction(value)
     elif isinstance(value, (float, np.floating)) and math.isfinite(value):
         # The shortest decimal that reads back as this float is what its author meant.
-        return Fraction(repr(float(value)))
-    elif getattr(value, "is_finite", None) is not False and hasattr(value, "free_symbols"):
+        return Fraction(str(value))
+    elif hasattr(value, "free_symbols") and value.is_finite is not False and not value.is_Float:
         return _rational_or_root(value)
     raise InputError(f"{name} must be a finite number", value, "give e.g. 0.1 or 1/10")
 

@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from expansion.checking import check_count
 from expansion.errors import InputError
 from expansion.towers.arrays import Array, as_array, is_exact
@@ -66,6 +68,8 @@ class Tower:
     _floats: Array | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.branches, Branch) or not isinstance(self.branches, Iterable):
+            raise InputError("a list of branches", self.branches, "put them in a list, or use tied")
         branches = tuple(self.branches)
         for part in (*branches, self.encoder, self.decoder):
             if part is not None and not isinstance(part, Branch):
@@ -124,6 +128,12 @@ class Tower:
         return all(branch is self.branches[0] for branch in self.branches)
 
     @property
+    def is_exact(self) -> bool:
+        """Whether exact input gives exact output."""
+        parts = (*self.branches, self.encoder, self.decoder)
+        return all(part.is_exact for part in parts if part is not None)
+
+    @property
     def is_abstract(self) -> bool:
         """Whether some branch is only a symbol."""
         return any(isinstance(branch, AbstractBranch) for branch in self.branches)
@@ -163,6 +173,8 @@ class Tower:
         if vector.ndim == 0 or (wanted is not None and vector.shape[-1] != wanted):
             required = f"an input of dimension {wanted or 'at least 1'}"
             raise InputError(required, f"shape {vector.shape}", "give that many coordinates")
+        if is_exact(vector) and not self.is_exact:
+            vector = vector.astype(np.float64)
         return vector if self.encoder is None else self.encoder(vector)
 
     def scales_for(self, x: Array) -> Any:

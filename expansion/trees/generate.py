@@ -80,7 +80,7 @@ def rooted_forests(order: int) -> Iterator[Forest[Tree]]:
     >>> [str(forest) for forest in rooted_forests(2)]
     ['D[[[]]]', 'D[[],[]]']
     """
-    check_count(order, "order", least=0)
+    order = check_count(order, "order", least=0)
     # Grafting a forest onto a new root is a bijection onto the trees with one vertex more.
     return (Forest(tree.children) for tree in rooted_trees(order + 1))
 
@@ -107,6 +107,7 @@ def labelled_trees(depth: int, order: int) -> Iterator[LabelledTree]:
     >>> [str(tree) for tree in labelled_trees(2, 3)]
     ['1', '2', '2[1]', '2[1,1]']
     """
+    order = check_count(order, "order", least=0)
     by_root = _grow(depth, order, trees_only=True)[1]
     for size in range(1, order + 1):
         for trees in by_root:

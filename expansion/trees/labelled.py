@@ -14,6 +14,7 @@ derivative :math:`D^{(m)}[F_{t_1}, \ldots, F_{t_m}]` (claim E2).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import total_ordering
@@ -23,9 +24,11 @@ from typing import Generic, TypeVar
 from expansion.checking import check_count
 from expansion.errors import InputError
 from expansion.trees.drawing import tree_svg
-from expansion.trees.tree import Tree, symmetry_of
+from expansion.trees.tree import Tree, fold, symmetry_of
 
 __all__ = ["Forest", "LabelledTree", "Term"]
+
+_LONGEST_LABEL = 18  # digits
 
 
 @total_ordering
@@ -135,10 +138,13 @@ class LabelledTree:
         stack: list[tuple[int, list[LabelledTree]]] = []
         finished: LabelledTree | None = None
         token = ""
-        for character in "".join(text.split()) + "\0":
+        # Spaces are allowed around brackets and commas, not inside a number.
+        for character in re.sub(r"\s*([\[\],])\s*", r"\1", text.strip()) + "\0":
             if character.isascii() and character.isdigit() and finished is None:
                 token += character
                 continue
+            if len(token) > _LONGEST_LABEL:
+                raise wrong
             if token:
                 if character == "[":
                     stack.append((int(token), []))
@@ -176,9 +182,7 @@ class LabelledTree:
         return f"LabelledTree.parse({str(self)!r})"
 
     def __str__(self) -> str:
-        if not self.children:
-            return str(self.label)
-        return f"{self.label}[{','.join(str(child) for child in self.children)}]"
+        return str(fold(self, _write))
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -193,7 +197,8 @@ class LabelledTree:
     @property
     def shape(self) -> Tree:
         """The unlabelled tree."""
-        return Tree(tuple(child.shape for child in self.children))
+        shape: Tree = fold(self, lambda _, shapes: Tree(tuple(shapes)))
+        return shape
 
 
 AnyTree = TypeVar("AnyTree", Tree, LabelledTree)
@@ -281,6 +286,10 @@ class Forest(Generic[AnyTree]):
 
 
 Term = LabelledTree | Tree | Forest[LabelledTree] | Forest[Tree]
+
+
+def _write(vertex: LabelledTree, below: list[str]) -> str:
+    return f"{vertex.label}[{','.join(below)}]" if below else str(vertex.label)
 
 
 def _key(tree: LabelledTree) -> tuple[int, ...]:

@@ -13,17 +13,17 @@ flat key, so that equality and hashing never recurse and chains of any length ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import total_ordering
 from itertools import groupby, pairwise
 from math import factorial, prod
-from typing import Protocol
+from typing import Any, Protocol
 
 from expansion.errors import InputError
 from expansion.trees.drawing import tree_svg
 
-__all__ = ["Tree", "symmetry_of"]
+__all__ = ["Tree", "fold", "symmetry_of"]
 
 
 class _HasSymmetry(Protocol):
@@ -209,6 +209,34 @@ class Tree:
             pieces.append(",[" if level <= before else "[")
             before = level
         return "".join(pieces) + "]" * (before + 1)
+
+
+def fold(root: Any, combine: Callable[[Any, list[Any]], Any]) -> Any:
+    """Combine a tree from the leaves down to the root, without recursion.
+
+    Parameters
+    ----------
+    root : Tree, LabelledTree or Forest
+        Anything with ``children``.
+    combine : callable
+        Given a vertex and the results of its children, in order, returns its own result.
+
+    Examples
+    --------
+    >>> fold(Tree.parse("[[[]],[]]"), lambda vertex, heights: 1 + max(heights, default=0))
+    3
+    """
+    results: list[Any] = []
+    waiting = [(root, False)]
+    while waiting:
+        vertex, ready = waiting.pop()
+        if ready:
+            first = len(results) - len(vertex.children)
+            results[first:] = [combine(vertex, results[first:])]
+        else:
+            waiting.append((vertex, True))
+            waiting += [(child, False) for child in reversed(vertex.children)]
+    return results[0]
 
 
 def _sort_key(tree: Tree) -> tuple[int, tuple[int, ...]]:

@@ -50,6 +50,11 @@ class Branch(ABC):
     def outputs(self) -> int | None:
         """Dimension of the output; None when it equals the input's."""
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether exact input gives exact output: no floating-point number inside."""
+        return True
+
     @abstractmethod
     def __call__(self, x: Array) -> Array:
         """The value f(x), shape (..., outputs) for x of shape (..., inputs)."""

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from expansion.errors import InputError
-from expansion.towers.activations import activation
+from expansion.towers.activations import Activation, activation
 from expansion.towers.arrays import Array, as_array, is_exact, product
 from expansion.towers.branches.branch import Branch, FrozenMap
 from expansion.towers.power_series import Series
@@ -58,6 +58,11 @@ def _affine(matrix: Any, bias: Any, name: str) -> _Affine:
         came = f"{len(shift)} entries beside a matrix of {checked.shape[0]} rows"
         raise InputError(f"the {name} bias must fit its matrix", came, "make the lengths equal")
     return _Affine(checked, shift)
+
+
+def _all_exact(*layers: _Affine) -> bool:
+    arrays = (array for layer in layers for array in (layer.matrix, layer.bias))
+    return all(is_exact(array) for array in arrays if array is not None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +107,11 @@ class AffineBranch(Branch):
     def outputs(self) -> int:
         """Number of rows of A."""
         return int(self.matrix.shape[0])
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether A and b are exact."""
+        return _all_exact(self._map)
 
     def __call__(self, x: Array) -> Array:
         """A x + b."""
@@ -169,13 +179,23 @@ class MLPBranch(Branch):
                 came = f"{width} hidden units into {wanted}"
                 mend = "make inner's rows as many as outer's columns"
                 raise InputError("layers whose widths fit", came, mend)
-        chosen = activation(self.activation) if isinstance(self.activation, str) else None
+        for bias, other, name in ((before.bias, after, "inner"), (after.bias, before, "outer")):
+            own = before if name == "inner" else after
+            if bias is None or own.matrix is not None or other.matrix is None:
+                continue
+            wanted = other.matrix.shape[1 if name == "inner" else 0]
+            if len(bias) != wanted:
+                came = f"{len(bias)} entries for {wanted} units"
+                raise InputError(f"the {name} bias must fit its layer", came, "change its length")
+        chosen = self.activation
+        if not isinstance(chosen, Activation):
+            chosen = activation(chosen)
         for name, value in (
             ("outer", after.matrix),
             ("inner", before.matrix),
             ("inner_bias", before.bias),
             ("outer_bias", after.bias),
-            ("activation", chosen or self.activation),
+            ("activation", chosen),
             ("_before", before),
             ("_after", after),
         ):
@@ -194,6 +214,11 @@ class MLPBranch(Branch):
         last = self.inner if self.outer is None else self.outer
         assert last is not None
         return int(last.shape[0])
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all weights are exact."""
+        return _all_exact(self._before, self._after)
 
     def __call__(self, x: Array) -> Array:
         """V φ(U x + b) + c."""

@@ -19,7 +19,7 @@ import numpy as np
 import sympy
 
 from expansion.errors import InputError
-from expansion.towers.arrays import Array, zeros_like
+from expansion.towers.arrays import Array, is_exact, zeros_like
 from expansion.towers.branches.branch import Branch
 from expansion.towers.power_series import FUNCTIONS, Series, apply_function
 
@@ -97,7 +97,9 @@ class SymbolicBranch(Branch):
 
     def __post_init__(self) -> None:
         variables = tuple(self.variables)
-        formulas = tuple(sympy.sympify(formula, strict=True) for formula in self.formulas)
+        formulas = tuple(map(_formula, self.formulas))
+        if len(set(variables)) < len(variables):
+            raise InputError("different variables", variables, "name each coordinate once")
         if not variables or not all(isinstance(v, sympy.Symbol) for v in variables):
             raise InputError("sympy symbols as variables", variables, "make them by sympy.symbols")
         if not formulas:
@@ -121,6 +123,11 @@ class SymbolicBranch(Branch):
     def outputs(self) -> int:
         """Number of formulas."""
         return len(self.formulas)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether no formula has a floating-point number in it."""
+        return not any(formula.has(sympy.Float) for formula in self.formulas)
 
     def __call__(self, x: Array) -> Array:
         """The formulas at x."""
@@ -165,4 +172,14 @@ class SymbolicBranch(Branch):
         result = zeros_like(x, len(formulas))
         for row, formula in enumerate(formulas):
             result[..., row] = evaluate(formula, values)
-        return result
+        return result if self.is_exact or not is_exact(x) else result.astype(np.float64)
+
+
+def _formula(formula: Any) -> sympy.Expr:
+    if isinstance(formula, str):  # text would be evaluated as code
+        raise InputError("a formula built in sympy", repr(formula), "build it from sympy symbols")
+    try:
+        return sympy.sympify(formula, strict=True)
+    except sympy.SympifyError:
+        mend = "build it from sympy symbols"
+        raise InputError("a formula built in sympy", repr(formula), mend) from None

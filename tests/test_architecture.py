@@ -1,0 +1,243 @@
+"""The layering of the house: who may import whom, read from the source and never executed."""
+
+import ast
+from pathlib import Path
+
+import networkx as nx
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# The rooms of `expansion` and their floors. A room imports only from floors below its own: rooms
+# on one floor do not know each other. The ground floor is one room and may lean on itself.
+FLOORS = {
+    "errors": 0,
+    "checking": 0,
+    "writing": 0,
+    "console": 0,
+    "compiling": 0,
+    "trees": 1,
+    "towers": 2,
+    "series": 3,
+    "growth": 3,
+    "bounds": 3,
+    "report": 4,
+    "main_job": 5,
+    "cli": 6,
+    "__main__": 7,
+}
+GROUND = {room for room, floor in FLOORS.items() if floor == 0}
+# The terminal is for those who talk to people.
+MAY_TALK = {"report", "main_job", "cli", "__main__"}
+# What each package may import of the other two and of torch; everything not listed is forbidden.
+FOREIGN = {"expansion", "proofs_check", "torch_bridge", "torch"}
+ALLOWED = {
+    "expansion": set(),
+    "proofs_check": {"expansion"},
+    "torch_bridge": {"expansion", "torch"},
+}
+
+
+def modules_of(package: Path) -> dict[str, Path]:
+    """Dotted name to file, for every module of a package."""
+    found = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imported_names(module: str, path: Path) -> set[str]:
+    """Every dotted name that a module imports anywhere: at the top, in functions, for types.
+
+    ``from a import b`` counts as ``a.b``, for b may be a module. Relative imports are resolved,
+    and so are ``import_module("a.b")`` and ``__import__("a.b")`` of a written name.
+    """
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = package.split(".")
+                parts = parts[: len(parts) - node.level + 1]
+                base = ".".join([*parts, base] if base else parts)
+            names |= {f"{base}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if called in ("import_module", "__import__") and isinstance(node.args[0].value, str):
+                names.add(node.args[0].value)
+    return names
+
+
+def import_graph(package: Path) -> nx.DiGraph:
+    """Edges from module to imported module, inside one package.
+
+    The package's own name stands for its facade; its version is data, not an import of rooms.
+    """
+    modules = modules_of(package)
+    graph = nx.DiGraph()
+    graph.add_nodes_from(modules)
+    for module, path in modules.items():
+        for name in imported_names(module, path):
+            if name == f"{package.name}.__version__":
+                continue
+            target = name
+            while target and target not in modules:
+                target = target.rpartition(".")[0]
+            if target and target != module:
+                graph.add_edge(module, target)
+    return graph
+
+
+def room(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "the facade"
+
+
+def violations(package: Path) -> list[str]:
+    """What breaks the layering of a package laid out like ``expansion``."""
+    graph = import_graph(package)
+    broken = []
+    for importer, imported in sorted(graph.edges):
+        above, below = room(importer), room(imported)
+        if above == below or above == "the facade":
+            continue
+        if below == "the facade":
+            broken.append(f"{importer} imports the facade")
+        elif not {above, below} <= FLOORS.keys():
+            unknown = ({above, below} - FLOORS.keys()).pop()
+            broken.append(f"{unknown} has no floor")
+        elif below == "console" and above not in MAY_TALK | GROUND:
+            broken.append(f"{importer} talks to the terminal")
+        elif FLOORS[above] <= FLOORS[below] and not {above, below} <= GROUND:
+            broken.append(f"{importer} imports {imported}")
+    inside = graph.subgraph(m for m in graph if room(m) != "the facade")
+    broken += [" → ".join(cycle) for cycle in nx.simple_cycles(inside)]
+    return broken
+
+
+def foreigners(package: Path) -> list[str]:
+    """Imports of the other packages, or of torch, that are not allowed."""
+    forbidden = FOREIGN - ALLOWED[package.name] - {package.name}
+    return [
+        f"{module} imports {name}"
+        for module, path in modules_of(package).items()
+        for name in sorted(imported_names(module, path))
+        if name.split(".")[0] in forbidden
+    ]
+
+
+def test_rooms_import_only_from_floors_below():
+    assert violations(ROOT / "expansion") == []
+
+
+def test_every_room_has_a_floor():
+    rooms = {room(module) for module in modules_of(ROOT / "expansion")} - {"the facade"}
+    assert rooms <= FLOORS.keys()
+    # The rooms that the theory needs are there, so that the rule above is about something.
+    assert {"trees", "towers", "series", "growth", "errors", "checking"} <= rooms
+    assert import_graph(ROOT / "expansion").number_of_edges() > 30
+
+
+@pytest.mark.parametrize("package", ["expansion", "proofs_check", "torch_bridge"])
+def test_packages_keep_apart(package):
+    assert foreigners(ROOT / package) == []
+    if package != "expansion" and (ROOT / package / "cli.py").exists():
+        used = set().union(*(imported_names(m, p) for m, p in modules_of(ROOT / package).items()))
+        assert any(name.split(".")[0] == "expansion" for name in used)
+
+
+@pytest.mark.parametrize("package", ["proofs_check", "torch_bridge"])
+def test_other_packages_have_no_cycles(package):
+    graph = import_graph(ROOT / package)
+    inside = graph.subgraph(module for module in graph if module != package)
+    assert list(nx.simple_cycles(inside)) == []
+
+
+# ---- The test of the test --------------------------------------------------------------------
+
+
+def build(folder: Path, files: dict[str, str], name: str = "expansion") -> Path:
+    package = folder / name
+    for path, text in {"__init__.py": "", **files}.items():
+        target = package / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        if not (target.parent / "__init__.py").exists():
+            (target.parent / "__init__.py").write_text("")
+    return package
+
+
+GOOD = {
+    "__init__.py": "from expansion.series.theorem import expand\n__version__ = '1'\n",
+    "errors.py": "",
+    "checking.py": "from expansion.errors import InputError\n",
+    "console.py": "from expansion.errors import InputError\n",
+    "trees/tree.py": "import math\nfrom expansion.checking import check\n",
+    "trees/labelled.py": "from expansion.trees.tree import Tree\n",
+    "towers/tower.py": "from ..trees import tree\n",
+    "series/theorem.py": "from expansion.towers.tower import Tower\n",
+    "growth/table.py": "def f():\n    from expansion.towers import tower\n",
+    "report/text.py": "from expansion.series.theorem import expand\n",
+    "main_job.py": "from expansion import __version__\nimport expansion.report.text\n",
+    "cli.py": "from expansion import console, main_job\n",
+    "__main__.py": "from expansion.cli import main\n",
+}
+
+
+def test_a_good_house_passes(tmp_path):
+    package = build(tmp_path, GOOD)
+    assert violations(package) == []
+    assert foreigners(package) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "told"),
+    [
+        (
+            "trees/bad.py",
+            "from expansion.towers.tower import Tower\n",
+            "expansion.trees.bad imports",
+        ),
+        ("trees/bad.py", "from ..towers import tower\n", "expansion.trees.bad imports"),
+        ("trees/bad.py", "import expansion.towers.tower as t\n", "expansion.trees.bad imports"),
+        ("trees/bad.py", "def f():\n    from expansion.series import theorem\n", "imports"),
+        ("trees/bad.py", "if TYPE_CHECKING:\n    from expansion.cli import main\n", "imports"),
+        ("trees/bad.py", "import importlib\nimportlib.import_module('expansion.cli')\n", "imports"),
+        ("growth/bad.py", "from expansion.series.theorem import expand\n", "expansion.growth.bad"),
+        ("series/bad.py", "from expansion.growth import table\n", "expansion.series.bad imports"),
+        ("errors.py", "from expansion.trees.tree import Tree\n", "expansion.errors imports"),
+        ("series/bad.py", "from expansion import expand\n", "imports the facade"),
+        ("series/bad.py", "import expansion\n", "imports the facade"),
+        ("series/bad.py", "from expansion.console import run\n", "talks to the terminal"),
+        ("attic/bad.py", "from expansion.errors import InputError\n", "attic has no floor"),
+        ("trees/tree.py", "from expansion.trees.labelled import L\n", "→"),
+    ],
+)
+def test_a_violation_is_caught(tmp_path, path, text, told):
+    broken = violations(build(tmp_path, {**GOOD, path: text}))
+    assert broken
+    assert any(told in line for line in broken)
+
+
+@pytest.mark.parametrize(
+    ("package", "text", "allowed"),
+    [
+        ("expansion", "import torch\n", False),
+        ("expansion", "def f():\n    import torch.nn as nn\n", False),
+        ("expansion", "from proofs_check.runner import run\n", False),
+        ("expansion", "__import__('torch_bridge')\n", False),
+        ("proofs_check", "import torch\n", False),
+        ("proofs_check", "from torch_bridge import trace\n", False),
+        ("proofs_check", "from expansion import expand\n", True),
+        ("torch_bridge", "from proofs_check import strategies\n", False),
+        ("torch_bridge", "import torch\nfrom expansion import Tower\n", True),
+        ("expansion", "import torchlike\n", True),
+    ],
+)
+def test_a_foreigner_is_caught(tmp_path, package, text, allowed):
+    found = foreigners(build(tmp_path, {"deep/module.py": text}, package))
+    assert (found == []) == allowed
