@@ -19,17 +19,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import reduce
+from functools import lru_cache
 from itertools import combinations_with_replacement
-from operator import mul
+from math import prod
+from typing import Any
 
 import numpy as np
 import sympy
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from expansion.towers.architectures.architecture import Architecture
+from expansion.towers.architectures.edge import Edge, Weight
 from expansion.towers.arrays import Array
-from expansion.towers.branches.layered import MLPBranch, relu_branch
+from expansion.towers.branches.layered import AffineBranch, MLPBranch, relu_branch
 from expansion.towers.branches.symbolic import SymbolicBranch
 from expansion.towers.scaling import ScalingRule
 from expansion.towers.tower import Tower
@@ -37,6 +40,8 @@ from expansion.trees.labelled import LabelledTree
 from expansion.trees.tree import Tree
 
 __all__ = [
+    "affine_towers",
+    "architectures",
     "float_towers",
     "labelled_trees",
     "points",
@@ -51,8 +56,14 @@ __all__ = [
 
 
 def rationals(bound: int = 3, denominators: Sequence[int] = (1, 2, 3)) -> SearchStrategy[Fraction]:
-    """Fractions p/q with |p| ≤ ``bound`` and q among ``denominators``."""
-    return st.builds(Fraction, st.integers(-bound, bound), st.sampled_from(denominators))
+    """Fractions p/q with |p| ≤ ``bound`` and q among ``denominators``, simplest first."""
+    # One draw from a sorted list shrinks in far fewer steps than a numerator and a denominator.
+    values = {Fraction(p, q) for p in range(-bound, bound + 1) for q in denominators}
+    return st.sampled_from(sorted(values, key=_simplicity))
+
+
+def _simplicity(value: Fraction) -> tuple[int, bool, Fraction]:
+    return (abs(value.numerator) + value.denominator if value else 0, value < 0, abs(value))
 
 
 def points(dimension: int) -> SearchStrategy[Array]:
@@ -106,35 +117,38 @@ def scaling_rules() -> SearchStrategy[ScalingRule]:
 def polynomial_branches(
     dimension: int = 2, degree: int = 2, max_terms: int = 3
 ) -> SearchStrategy[SymbolicBranch]:
-    """Polynomial maps of Q^d with few monomials of at most that degree in each coordinate."""
-    variables = sympy.symbols(f"x1:{dimension + 1}")
-    monomials = [
-        reduce(mul, chosen, sympy.Integer(1))
+    """Polynomial maps of Q^d of at most that degree, with at most d·``max_terms`` monomials."""
+    places = [
+        (coordinate, monomial)
         for size in range(degree + 1)
-        for chosen in combinations_with_replacement(variables, size)
+        for monomial in combinations_with_replacement(range(dimension), size)
+        for coordinate in range(dimension)
     ]
-    terms = st.dictionaries(st.sampled_from(range(len(monomials))), rationals(), max_size=max_terms)
-
-    def formula(chosen: dict[int, Fraction]) -> sympy.Expr:
-        pairs = chosen.items()
-        return sympy.Add(
-            *(sympy.Rational(c.numerator, c.denominator) * monomials[k] for k, c in pairs)
-        )
-
-    coordinates = st.lists(terms.map(formula), min_size=dimension, max_size=dimension)
-    return coordinates.map(lambda formulas: SymbolicBranch(tuple(variables), tuple(formulas)))
+    term = st.tuples(st.sampled_from(places), rationals())
+    terms = st.lists(term, max_size=dimension * max_terms)
+    return terms.map(lambda chosen: _polynomial_branch(dimension, tuple(chosen)))
 
 
-@st.composite
+@lru_cache(maxsize=4096)  # while a counterexample shrinks, the same branches come again and again
+def _polynomial_branch(
+    dimension: int, terms: tuple[tuple[tuple[int, tuple[int, ...]], Fraction], ...]
+) -> SymbolicBranch:
+    variables = sympy.symbols(f"x1:{dimension + 1}")
+    formulas = [sympy.Integer(0)] * dimension
+    for (coordinate, monomial), c in terms:
+        factors = (variables[a] for a in monomial)
+        formulas[coordinate] += prod(factors, start=sympy.Rational(c.numerator, c.denominator))
+    return SymbolicBranch(variables, tuple(formulas))
+
+
 def polynomial_towers(
-    draw: st.DrawFn,
     dimension: int = 2,
     depths: tuple[int, int] = (1, 4),
     degree: int = 2,
     *,
     tied: bool = False,
     ends: bool = False,
-) -> Tower:
+) -> SearchStrategy[Tower]:
     """Towers of polynomial maps with exact scales of their own for every block.
 
     Parameters
@@ -151,25 +165,49 @@ def polynomial_towers(
         Whether there is a polynomial encoder and a decoder.
     """
     branches = polynomial_branches(dimension, degree)
-    depth = draw(st.integers(*depths))
-    chosen = (draw(branches),) * depth if tied else tuple(draw(branches) for _ in range(depth))
-    encoder, decoder = (draw(branches), draw(branches)) if ends else (None, None)
-    return Tower(chosen, draw(scalings(depth)), encoder, decoder)
+    if tied:
+        scales = st.lists(rationals(2), min_size=depths[0], max_size=depths[1])
+        blocks = st.tuples(branches, scales).map(lambda drawn: [(drawn[0], s) for s in drawn[1]])
+    else:
+        blocks = _blocks(branches, depths)
+    if ends:
+        return st.tuples(blocks, branches, branches).map(lambda drawn: _tower(*drawn))
+    return blocks.map(_tower)
 
 
-@st.composite
+def affine_towers(dimension: int = 2, depths: tuple[int, int] = (1, 4)) -> SearchStrategy[Tower]:
+    """Exact towers of affine branches x ↦ A x + b (claim E7)."""
+    matrices, biases = _matrices(dimension, dimension), points(dimension)
+    return _blocks(st.builds(AffineBranch, matrices, biases), depths).map(_tower)
+
+
 def relu_towers(
-    draw: st.DrawFn, dimension: int = 2, width: int = 2, depths: tuple[int, int] = (1, 4)
-) -> Tower:
+    dimension: int = 2, width: int = 2, depths: tuple[int, int] = (1, 4)
+) -> SearchStrategy[Tower]:
     """Exact bias-free ReLU towers ``V relu(U x)`` (claim E7)."""
-    depth = draw(st.integers(*depths))
-    entries = st.lists(rationals(2), min_size=dimension * width, max_size=dimension * width)
+    outer, inner = _matrices(dimension, width), _matrices(width, dimension)
+    return _blocks(st.builds(relu_branch, outer, inner), depths).map(_tower)
 
-    def matrix(rows: int) -> Array:
-        return _exact_vector(draw(entries)).reshape(rows, -1)
 
-    branches = tuple(relu_branch(matrix(dimension), matrix(width)) for _ in range(depth))
-    return Tower(branches, draw(scalings(depth)))
+def _blocks(
+    branches: SearchStrategy[Any], depths: tuple[int, int]
+) -> SearchStrategy[list[tuple[Any, Fraction]]]:
+    """Branches with their scales: a list, so that Hypothesis can leave out whole blocks."""
+    return st.lists(st.tuples(branches, rationals(2)), min_size=depths[0], max_size=depths[1])
+
+
+def _tower(
+    blocks: Sequence[tuple[Any, Fraction]],
+    encoder: SymbolicBranch | None = None,
+    decoder: SymbolicBranch | None = None,
+) -> Tower:
+    branches, scales = zip(*blocks, strict=True)
+    return Tower(branches, ScalingRule.of(scales), encoder, decoder)
+
+
+def _matrices(rows: int, columns: int) -> SearchStrategy[Array]:
+    entries = st.lists(rationals(2), min_size=rows * columns, max_size=rows * columns)
+    return entries.map(lambda values: _exact_vector(values).reshape(rows, columns))
 
 
 @st.composite
@@ -197,3 +235,38 @@ def _exact_vector(values: Sequence[Fraction]) -> Array:
     vector = np.empty(len(values), dtype=object)
     vector[:] = values
     return vector
+
+
+@st.composite
+def architectures(
+    draw: st.DrawFn,
+    max_nodes: int = 6,
+    max_extra: int = 6,
+    weights: SearchStrategy[Weight] | None = None,
+) -> Architecture:
+    """Random graphs with parallel edges, skips, branches, and blocks of several edges (claim C4).
+
+    Parameters
+    ----------
+    max_nodes : int
+        At least 2.
+    max_extra : int
+        Edges beyond those that make the graph one.
+    weights : strategy of exact numbers, optional
+        Of the edges; 1 by default.
+    """
+    last = draw(st.integers(1, max_nodes - 1))
+    ends = [(draw(st.integers(0, head - 1)), head) for head in range(1, last + 1)]
+    pairs = [(tail, head) for head in range(1, last + 1) for tail in range(head)]
+    ends += draw(st.lists(st.sampled_from(pairs), max_size=max_extra))
+    tails = {tail for tail, _ in ends}
+    ends += [(node, last) for node in range(last) if node not in tails]
+    # Names that stand alone, that several edges share, and that are parts of a block.
+    names = ["", "a", "b", "c.one", "c.two", *(f"own{number}" for number in range(len(ends)))]
+    chosen = []
+    for tail, head in ends:
+        name = draw(st.sampled_from(names))
+        order = draw(st.integers(0, 2)) if name else 0
+        weight = draw(weights) if weights is not None else 1
+        chosen.append(Edge(f"v{tail}", f"v{head}", name, order, weight))
+    return Architecture(tuple(draw(st.permutations(chosen))))

@@ -1,0 +1,4 @@
+from proofs_check.cli import main
+
+if __name__ == "__main__":
+    main()

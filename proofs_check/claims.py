@@ -1,0 +1,181 @@
+r"""The claims: every statement of the theory that has a check, as data.
+
+A claim says what holds, under which hypotheses, and where it comes from: a paper, a classical
+result, or "derived" for what was derived for this project. Its checks are in the file of its
+family and refer to it by its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+
+from expansion.errors import InputError
+
+__all__ = ["CLAIMS", "Claim", "claim_ids"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One statement of the theory.
+
+    Parameters
+    ----------
+    id : str
+        The family's letter and a number, such as E1.
+    statement : str
+        What holds, in words.
+    latex : str
+        What holds, in LaTeX mathematics.
+    hypotheses : str
+        What it needs.
+    source : str
+        A paper, a classical result, or "derived".
+
+    Raises
+    ------
+    InputError
+        When a part is left empty.
+
+    Examples
+    --------
+    >>> CLAIMS["E3"].statement
+    'If all blocks share one branch, the coefficient of a tree τ is λ^|τ| Ω°(τ; n)/σ(τ).'
+    """
+
+    id: str
+    statement: str
+    latex: str
+    hypotheses: str
+    source: str
+
+    def __post_init__(self) -> None:
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if not isinstance(value, str) or not value.strip():
+                raise InputError(f"a claim's {part.name} as text", repr(value), "write it down")
+
+
+_EXPANSION = "Analytic branches, scales near zero."
+_INITIALISATION = (
+    "Independent zero-mean initialisation, branches that preserve energy: E‖f(x)‖² = ‖x‖²."
+)
+
+_ALL = (
+    Claim(
+        "E1",
+        "A residual tower is x plus, over all labelled trees t, the term F_t with Π λ / σ(t).",
+        r"H_n(x) = x + \sum_t \frac{\prod_{v \in t} \lambda_{\ell(v)}}{\sigma(t)} F_t(x)",
+        _EXPANSION,
+        "orders ≤ 2 with one common scale: Dherin & Munn 2025 (arXiv 2510.03470); all orders and "
+        "per-block scales: derived",
+    ),
+    Claim(
+        "E2",
+        "With an encoder and a decoder the expansion runs over forests, with 1/σ of the forest.",
+        r"D(H_n(x)) = \sum_{\{t_1, \ldots, t_m\}} \frac{\prod \lambda}{\sigma(t_1 \cdots t_m)} "
+        r"D^{(m)}(x)[F_{t_1}, \ldots, F_{t_m}], \quad x = E(\text{input})",
+        _EXPANSION + " An analytic decoder.",
+        "derived",
+    ),
+    Claim(
+        "E3",
+        "If all blocks share one branch, the coefficient of a tree τ is λ^|τ| Ω°(τ; n)/σ(τ).",
+        r"H_n(x) = x + \sum_\tau \lambda^{|\tau|} \frac{\Omega^\circ(\tau; n)}{\sigma(\tau)} "
+        r"F_\tau(x)",
+        _EXPANSION + " One branch and one scale for all blocks.",
+        "Butcher series of n explicit Euler steps and Stanley's strict order polynomial: "
+        "classical; their combination into one formula for every n: derived",
+    ),
+    Claim(
+        "E4",
+        "Expanding both parts of a split tower and composing gives the same series, and order k "
+        "is the k-th Taylor coefficient in a common factor z of the scales.",
+        r"P_k = \tfrac{1}{k!}\, \partial_z^k H_n(z\lambda)\big|_{z=0}",
+        _EXPANSION,
+        "derived",
+    ),
+    Claim(
+        "E5",
+        "Carrying a truncated power series in z through the tower gives every order.",
+        r"H_n(z\lambda)(x) = \sum_{k \le K} z^k P_k(x) + O(z^{K+1})",
+        _EXPANSION,
+        "derived",
+    ),
+    Claim(
+        "E7",
+        "Affine towers are the sum of their paths and the series stops; bias-free ReLU towers "
+        "are the sum of their gated paths, exactly, at any scale.",
+        r"H_n(x) = \prod_l (1 + \lambda_l J_l)\, x, \quad J_l = V_l\, \mathrm{diag}(g_l)\, U_l",
+        "Affine branches, or f(x) = V relu(U x) with the gates of the forward pass.",
+        "derived",
+    ),
+    Claim(
+        "C1",
+        "There are C(n, k) paths of order k, 2^n in all, of mean length n/2; weighted by block "
+        "they add up to the elementary symmetric polynomials.",
+        r"\sum_k e_k(\lambda_1, \ldots, \lambda_n) z^k = \prod_l (1 + \lambda_l z)",
+        "None.",
+        "classical: the binomial theorem and elementary symmetric polynomials",
+    ),
+    Claim(
+        "C2",
+        "Labelled trees are counted by the multiset transform, and with 1/σ by the exponential; "
+        "for each order both are polynomials in n, the weighted one with leading coefficient 1/k.",
+        r"T_j(z) = z\, \mathrm{Exp}\big(\textstyle\sum_{i<j} T_i(z)\big), \quad "
+        r"a_j(z) = z \exp\big(\textstyle\sum_{i<j} a_i(z)\big)",
+        "None.",
+        "the multiset (Euler) transform: classical; its use for labelled trees: derived",
+    ),
+    Claim(
+        "C3",
+        "Rooted trees are counted by A000081, and Ω° counts the strict labellings of a tree.",
+        r"\Omega^\circ(\tau; n) = \#\{\ell: \tau \to [n] \mid \ell(\text{child}) < "
+        r"\ell(\text{parent})\}",
+        "None.",
+        "classical: OEIS A000081; Stanley's strict order polynomial",
+    ),
+    Claim(
+        "G1",
+        "Independent energy-preserving branches multiply the energy by 1 + λ_l² in each block.",
+        r"E\|H_n(x)\|^2 = \prod_l (1 + \lambda_l^2)\, \|x\|^2",
+        _INITIALISATION,
+        "λ = 1: De & Smith 2020 (arXiv 2002.10444); any scales: derived",
+    ),
+    Claim(
+        "G2",
+        "The orders of gated paths are uncorrelated and have the energies e_k(λ_1², …, λ_n²).",
+        r"E\langle P_j, P_k \rangle = \delta_{jk}\, e_k(\lambda_1^2, \ldots, \lambda_n^2)\, "
+        r"\|x\|^2",
+        _INITIALISATION
+        + " Branches V relu(U x) with gates frozen at the forward pass, which comes "
+        "through no gate's boundary (almost surely so for weights with a density).",
+        "derived",
+    ),
+)
+
+CLAIMS: Mapping[str, Claim] = MappingProxyType({claim.id: claim for claim in _ALL})
+
+
+def claim_ids(wanted: str | Iterable[str] | None = None) -> list[str]:
+    """The ids asked for, in the catalogue's order and each once; all of them by default.
+
+    Raises
+    ------
+    InputError
+        For an id that is not in the catalogue, with the ones that are.
+
+    Examples
+    --------
+    >>> claim_ids(["c1", "E1"])
+    ['E1', 'C1']
+    """
+    if wanted is None:
+        return list(CLAIMS)
+    asked = [wanted] if isinstance(wanted, str) else list(wanted)
+    ids = {one.strip().upper() for one in asked}
+    if unknown := sorted(ids - set(CLAIMS)):
+        known = ", ".join(CLAIMS)
+        raise InputError(f"claims among {known}", ", ".join(unknown), "choose among these")
+    return [one for one in CLAIMS if one in ids]

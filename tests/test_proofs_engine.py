@@ -1,0 +1,95 @@
+"""Wrong engines, injected into expansion itself, are caught by the claims they violate."""
+
+import pytest
+
+from expansion.series import gated_paths
+from expansion.series import lazy_terms as theorem
+from expansion.towers.scaling import ScalingRule
+from expansion.trees import labelled, order_polynomials
+from expansion.trees.labelled import LabelledTree
+from proofs_check.evidence import Verdict
+from proofs_check.runner import run
+
+
+def symmetry_dropped(patch):
+    patch.setattr(labelled, "symmetry_of", lambda children: 1)
+
+
+def labels_may_repeat(patch):
+    right = theorem.labelled_trees
+
+    def wrong(depth, order):
+        yield from right(depth, order)
+        if order >= 2:
+            for block in range(1, depth + 1):
+                yield LabelledTree.from_sorted(block, (LabelledTree(block),))
+
+    patch.setattr(theorem, "labelled_trees", wrong)
+
+
+def last_label_missing(patch):
+    right = theorem.labelled_trees
+    patch.setattr(theorem, "labelled_trees", lambda depth, order: right(max(depth - 1, 1), order))
+
+
+def scales_in_reverse(patch):
+    right = ScalingRule.scales
+    patch.setattr(ScalingRule, "scales", lambda rule, depth: right(rule, depth)[::-1])
+
+
+def squares_not_squared(patch):
+    patch.setattr(ScalingRule, "squares", ScalingRule.scales)
+
+
+def offsets_everywhere(patch):
+    def wrong(frozen, orders):
+        return frozen.linear(orders) + frozen.linear(orders[:1])
+
+    patch.setattr(gated_paths, "_apply", wrong)
+
+
+def order_polynomial_off_by_one(patch):
+    right = order_polynomials._sum_below
+    patch.setattr(order_polynomials, "_sum_below", lambda p: right(p) + p)
+
+
+def power_sums_for_elementary(patch):
+    def wrong(weights, order):
+        return [sum(w**k for w in weights) if k else 1 for k in range(order + 1)]
+
+    patch.setattr("expansion.growth.spectrum.weighted_path_counts", wrong)
+
+
+@pytest.fixture
+def fresh_caches():
+    caches = [order_polynomials.order_polynomial, order_polynomials._power_sum]
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "claims"),
+    [
+        (symmetry_dropped, ["E1", "E2", "C2"]),
+        (labels_may_repeat, ["E1", "E4"]),
+        (last_label_missing, ["E1", "E5"]),
+        (scales_in_reverse, ["E1"]),
+        (squares_not_squared, ["G1", "G2"]),
+        (offsets_everywhere, ["E7", "G2"]),
+        (order_polynomial_off_by_one, ["E3", "C3"]),
+        (power_sums_for_elementary, ["G2"]),
+    ],
+)
+def test_wrong_engines_are_caught(monkeypatch, fresh_caches, sabotage, claims):
+    sabotage(monkeypatch)
+    report = run(claims)
+    refuted = {r.claim for r in report.results if r.evidence.verdict is Verdict.REFUTED}
+    assert not report.passed
+    assert refuted == set(claims)
+
+
+def test_the_right_engine_is_not(fresh_caches):
+    assert run(["E3", "C3"]).passed
