@@ -35,7 +35,6 @@ def run(app: typer.Typer, arguments: Sequence[str], several: Sequence[str] = ())
     several : sequence of str
         Options that take several values in a row: ``--depth 1 10 100``.
     """
-    arguments = arguments or ["--help"]
     try:
         code = app(spread_options(arguments, several), standalone_mode=False)
         sys.stdout.flush()

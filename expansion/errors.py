@@ -49,11 +49,14 @@ class TooManyTermsError(InputError):
         How many are allowed.
     instead : str
         How to get the answer without enumeration.
+    at_least : bool
+        Whether ``terms`` is only a part of them, counted until it was enough to refuse.
     """
 
-    def __init__(self, terms: int, budget: int, instead: str) -> None:
-        super().__init__(f"a request of at most {budget:,} terms", _size_text(terms), instead)
-        self.args = (terms, budget, instead)
+    def __init__(self, terms: int, budget: int, instead: str, at_least: bool = False) -> None:
+        came = ("at least " if at_least else "") + _size_text(terms)
+        super().__init__(f"a request of at most {budget:,} terms", came, instead)
+        self.args = (terms, budget, instead, at_least)
         self.terms = terms
         self.budget = budget
 

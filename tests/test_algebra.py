@@ -8,7 +8,7 @@ import sympy
 from hypothesis import given, settings
 
 from expansion import InputError, LabelledTree, Tower, expand, jet_orders
-from expansion.series.algebra import add, compose, scaled, substituted, truncated
+from expansion.series.algebra import compose, substituted, truncated
 from proofs_check.strategies import points, polynomial_towers
 
 
@@ -50,14 +50,27 @@ def test_composed_expansions_evaluate_to_the_orders_of_the_tower(tower, x):
     assert (composed.orders(x) == jet_orders(tower, x, 4)).all()
 
 
-def test_add_scale_truncate():
+def test_add_scale_compare_truncate():
     whole = expand(3, 4)
-    assert add(whole, scaled(whole, -1)) == {}
-    doubled = add(whole, whole)
+    assert not any((whole - whole).values())
+    assert (whole - whole).start == 0
+    doubled = whole + whole
     assert doubled[LabelledTree.parse("3[1,1]")] == 1
-    assert doubled == dict(scaled(whole, 2))
+    assert doubled == 2 * whole == whole * Fraction(2)
+    assert doubled != whole
+    assert doubled.start == 2
+    assert str(expand(1, 1) * Fraction(1, 2)) == "H₁(x) = ½ x\n  + λ [ ½ f₁ ]\n  + O(λ²)"
     assert truncated(whole, 2) == expand(3, 2)
     assert truncated(whole, 9).max_order == 4
+
+
+@settings(max_examples=10)
+@given(polynomial_towers(depths=(1, 3)), points(2))
+def test_arithmetic_is_that_of_the_values(tower, x):
+    first, second = expand(tower, 3), expand(tower, 2)
+    combined = 3 * first - second * Fraction(1, 2)
+    wanted = 3 * first.orders(x)[:3] - second.orders(x) * Fraction(1, 2)
+    assert (combined.orders(x) == wanted).all()
 
 
 def test_substitution_reaches_every_coefficient():

@@ -9,6 +9,7 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from expansion import Tower, expand
 from expansion.errors import InputError
 from expansion.towers.arrays import as_array, is_exact
 from expansion.towers.branches.symbolic import SymbolicBranch, evaluate
@@ -171,7 +172,6 @@ class TestEvaluate:
             x**2.5,
             sympy.gamma(x),
             sympy.Abs(x),
-            sympy.Function("f")(x),
             sympy.Piecewise((x, x > 0), (0, True)),
             sympy.Derivative(sympy.sin(x), x),
         ],
@@ -182,6 +182,24 @@ class TestEvaluate:
         if formula.free_symbols == {x}:
             with pytest.raises(InputError, match=r"use sums, products, whole powers and exp, sin"):
                 SymbolicBranch([x], [formula])
+
+
+def test_unknown_functions_of_one_variable_expand_with_their_derivatives():
+    f, g = sympy.Function("f"), sympy.Function("g")
+    tower = Tower([SymbolicBranch([x], [f(x)]), SymbolicBranch([x], [g(x)])])
+    (found,) = expand(tower, 3).to_sympy()
+    scale = sympy.Symbol("lambda")
+    # The composition itself, by sympy's own Taylor series in λ.
+    composed = x + scale * f(x) + scale * g(x + scale * f(x))
+    for k in range(4):
+        wanted = sympy.diff(composed, scale, k).subs(scale, 0).doit() / sympy.factorial(k)
+        assert sympy.simplify(sympy.expand(found).coeff(scale, k) - wanted) == 0
+
+
+def test_unknown_functions_have_no_values():
+    branch = SymbolicBranch([x], [sympy.Function("f")(x)])
+    with pytest.raises(InputError, match=r"known values"):
+        branch(as_array([1], "x"))
 
 
 @pytest.mark.parametrize(

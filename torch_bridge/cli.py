@@ -40,7 +40,7 @@ def main() -> None:
         missing = InputError("PyTorch for torch-bridge", "an environment without it", mend)
         print(f"error: {missing}", file=sys.stderr)
         sys.exit(2)
-    sys.exit(run(app, sys.argv[1:]))
+    sys.exit(run(app, sys.argv[1:] or ["--help"]))
 
 
 @app.command()

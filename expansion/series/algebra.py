@@ -1,7 +1,6 @@
-r"""Arithmetic of expansions: add, scale, truncate, substitute, and compose (claim E4).
+r"""Composition of expansions (claim E4), truncation and substitution.
 
-Expansions with the same branches are combined coefficient by coefficient. Composition needs more:
-the tower of the first m blocks followed by the next n has the expansion
+The tower of the first m blocks followed by the next n has the expansion
 
 .. math:: \alpha(t) = \alpha_{\mathrm{upper}}(t^\top) \prod_s \alpha_{\mathrm{lower}}(s),
    \qquad \alpha(t) = \sigma(t)\, c(t),
@@ -32,38 +31,7 @@ from expansion.trees.generate import labelled_trees, rooted_trees
 from expansion.trees.labelled import Forest, LabelledTree, Term
 from expansion.trees.tree import Tree
 
-__all__ = ["add", "compose", "scaled", "substituted", "truncated"]
-
-
-def add(first: Expansion, second: Expansion) -> dict[Term, Any]:
-    """The sum of the coefficients, up to the lower of the two orders; zeros are left out.
-
-    Examples
-    --------
-    >>> from expansion import expand
-    >>> add(expand(2, 2), scaled(expand(2, 3), -1))
-    {}
-    """
-    order = min(first.max_order, second.max_order)
-    total: dict[Term, Any] = {}
-    for expansion in (first, second):
-        for term, value in expansion.items():
-            if term.order <= order:
-                total[term] = total.get(term, 0) + value
-    return {term: value for term, value in total.items() if value != 0}
-
-
-def scaled(expansion: Expansion, factor: Any) -> Expansion:
-    """Every coefficient multiplied by ``factor`` (exact).
-
-    Examples
-    --------
-    >>> from expansion import expand
-    >>> scaled(expand(2, 1), Fraction(1, 2))[LabelledTree(1)]
-    Fraction(1, 2)
-    """
-    terms = {term: value * factor for term, value in expansion.items()}
-    return Expansion(terms, expansion.max_order, expansion.tower)
+__all__ = ["compose", "substituted", "truncated"]
 
 
 def truncated(expansion: Expansion, order: int) -> Expansion:
@@ -77,7 +45,7 @@ def truncated(expansion: Expansion, order: int) -> Expansion:
     """
     order = min(check_count(order, "order", least=0), expansion.max_order)
     terms = {term: value for term, value in expansion.items() if term.order <= order}
-    return Expansion(terms, order, expansion.tower)
+    return Expansion(terms, order, expansion.tower, expansion.start)
 
 
 def substituted(expansion: Expansion, values: Mapping[Any, Any]) -> Expansion:
@@ -104,7 +72,7 @@ def substituted(expansion: Expansion, values: Mapping[Any, Any]) -> Expansion:
         result = sympy.sympify(value).subs(replaced)
         rational = bool(result.is_Rational)
         terms[term] = Fraction(int(result.p), int(result.q)) if rational else result
-    return Expansion(terms, expansion.max_order, expansion.tower)
+    return Expansion(terms, expansion.max_order, expansion.tower, expansion.start)
 
 
 def compose(lower: Expansion, upper: Expansion) -> Expansion:

@@ -41,16 +41,12 @@ from flint import fmpq_poly
 from expansion.checking import check_count
 from expansion.errors import InputError, TooManyTermsError
 from expansion.series.differentials import Differentials
+from expansion.series.lazy_terms import LabelledTerms
 from expansion.series.notation import LATEX, UNICODE, Style, write_coefficient, write_term
 from expansion.towers.arrays import Array
 from expansion.towers.tower import Tower
 from expansion.trees.counting import forest_counts, rooted_tree_counts, tree_counts
-from expansion.trees.generate import (
-    labelled_forests,
-    labelled_trees,
-    rooted_forests,
-    rooted_trees,
-)
+from expansion.trees.generate import rooted_forests, rooted_trees
 from expansion.trees.labelled import Forest, Term
 from expansion.trees.order_polynomials import factored, order_polynomial
 from expansion.trees.tree import Tree
@@ -58,9 +54,17 @@ from expansion.trees.tree import Tree
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["DEFAULT_BUDGET", "Expansion", "expand", "refuse_above", "term_count"]
+__all__ = [
+    "DEFAULT_BUDGET",
+    "Expansion",
+    "expand",
+    "refuse_above",
+    "term_count",
+    "weighted_labellings",
+]
 
 DEFAULT_BUDGET = 1_000_000
+_EXACTLY_COUNTED = 128  # orders whose terms are counted in well under a second
 _INSTEAD = (
     "for the counts alone use count, for the sum of each order jet_orders or gated_orders, "
     "for its size spectrum; or lower the order"
@@ -82,6 +86,8 @@ class Expansion(Mapping[Term, Any]):
         The order that the expansion was computed to.
     tower : Tower, optional
         What was expanded; None for a symbolic depth.
+    start : exact number
+        Coefficient of x itself: 1 for a tower, 0 with a decoder, other numbers after arithmetic.
 
     Examples
     --------
@@ -96,10 +102,14 @@ class Expansion(Mapping[Term, Any]):
       + O(λ³)
     """
 
-    def __init__(self, terms: Mapping[Term, Any], max_order: int, tower: Tower | None) -> None:
-        self._terms = MappingProxyType(dict(terms))
+    def __init__(
+        self, terms: Mapping[Term, Any], max_order: int, tower: Tower | None, start: Any = None
+    ) -> None:
+        listed_later = isinstance(terms, LabelledTerms)
+        self._terms = terms if listed_later else MappingProxyType(dict(terms))
         self.max_order = max_order
         self.tower = tower
+        self.start = (0 if self._has_decoder() else 1) if start is None else start
 
     def __getitem__(self, term: Term) -> Any:
         return self._terms[term]
@@ -109,6 +119,38 @@ class Expansion(Mapping[Term, Any]):
 
     def __len__(self) -> int:
         return len(self._terms)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Expansion):
+            return self.start == other.start and self._terms == other._terms
+        return super().__eq__(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __add__(self, other: Expansion) -> Expansion:
+        """The sum, to the lower of the two orders; the branches must be the same."""
+        if not isinstance(other, Expansion):
+            return NotImplemented
+        order = min(self.max_order, other.max_order)
+        total: dict[Term, Any] = {}
+        for expansion in (self, other):
+            for term, value in expansion.items():
+                if term.order <= order:
+                    total[term] = total.get(term, 0) + value
+        return Expansion(total, order, self.tower, self.start + other.start)
+
+    def __mul__(self, factor: Any) -> Expansion:
+        """Every coefficient, that of x included, multiplied by an exact number."""
+        terms = {term: value * factor for term, value in self.items()}
+        return Expansion(terms, self.max_order, self.tower, self.start * factor)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Expansion:
+        return self * -1
+
+    def __sub__(self, other: Expansion) -> Expansion:
+        return self + -other
 
     def __repr__(self) -> str:
         what = "symbolic depth" if self.tower is None else f"depth {self.tower.depth}"
@@ -157,7 +199,7 @@ class Expansion(Mapping[Term, Any]):
         return np.asarray(sum(self.orders(x)[: last + 1]))
 
     def remainder(self, x: Any) -> Array:
-        """The tower's output minus the partial sum at x."""
+        """The tower's output minus the partial sum at x; for an expansion as it was made."""
         return self._concrete()(x) - self.partial_sum(x)
 
     def to_sympy(self) -> Any:
@@ -176,8 +218,7 @@ class Expansion(Mapping[Term, Any]):
         scale = sympy.Symbol("lambda")
         first = None if self.tower is None else self.tower.branches[0]
         if self.tower is None or not isinstance(first, SymbolicBranch):
-            start = sympy.Integer(0) if self._has_decoder() else sympy.Symbol("x")
-            return start + sum(
+            return _to_sympy(self.start) * sympy.Symbol("x") + sum(
                 _to_sympy(value) * scale**term.order * sympy.Symbol(write_term(term, LATEX))
                 for term, value in self.items()
             )
@@ -219,7 +260,7 @@ class Expansion(Mapping[Term, Any]):
         depth = "n" if self.tower is None else str(self.tower.depth)
         tower = style.branch("H", depth)
         name = f"D({tower}(x))" if self._has_decoder() else f"{tower}(x)"
-        lines = [] if self._has_decoder() else ["x"]
+        lines = [] if self.start == 0 else [write_coefficient(self.start, style) + "x"]
         unit = self.tower is None or self.tower.rule.text == "1"
         for k in range(self.max_order + 1):
             terms = {term: value for term, value in self.order(k).items() if value != 0}
@@ -241,6 +282,8 @@ class Expansion(Mapping[Term, Any]):
         return f"{name} = " + "\n  + ".join(lines).replace("+ -", "- ")
 
     def _has_decoder(self) -> bool:
+        if isinstance(self._terms, LabelledTerms):
+            return self._terms.decoder
         return any(isinstance(term, Forest) for term in self)
 
     def _concrete(self) -> Tower:
@@ -251,8 +294,8 @@ class Expansion(Mapping[Term, Any]):
     def _empty_orders(self, differentials: Differentials) -> Array:
         start = differentials.value(Forest(()))
         parts = np.stack([start * 0] * (self.max_order + 1))
-        if not self._has_decoder():
-            parts[0] = start
+        if self.start != 0:
+            parts[0] = start * (self.start if start.dtype == object else float(self.start))
         return parts
 
 
@@ -327,7 +370,7 @@ def expand(
         if not built.is_tied:
             raise InputError("one branch shared by all blocks", "branches that differ", "untie")
         return Expansion(_tied(built.scales, order, decoder), order, built)
-    return Expansion(_untied(built.scales, order, decoder), order, built)
+    return Expansion(LabelledTerms(built.scales, order, decoder=decoder), order, built)
 
 
 def refuse_above(budget: int, depth: int | None, order: int, *, tied: bool, decoder: bool) -> None:
@@ -336,11 +379,19 @@ def refuse_above(budget: int, depth: int | None, order: int, *, tied: bool, deco
     Raises
     ------
     TooManyTermsError
-        With the exact number of terms, and what to do instead.
+        With the number of terms (exact up to order 128), and what to do instead.
     """
-    terms = term_count(depth, order, tied=tied, decoder=decoder)
-    if terms > check_count(budget, "budget", least=0):
-        raise TooManyTermsError(terms, budget, _INSTEAD)
+    budget = check_count(budget, "budget", least=0)
+    # An exact count of a great order takes long itself: its lower orders are enough to refuse.
+    counted = order
+    while counted > _EXACTLY_COUNTED:
+        counted //= 2
+    terms = term_count(depth, counted, tied=tied, decoder=decoder)
+    if terms <= budget and counted < order:
+        terms = term_count(depth, order, tied=tied, decoder=decoder)
+        counted = order
+    if terms > budget:
+        raise TooManyTermsError(terms, budget, _INSTEAD, at_least=counted < order)
 
 
 def _depth_of(tower: Tower | int | str, tied: bool) -> int | None:
@@ -352,19 +403,6 @@ def _depth_of(tower: Tower | int | str, tied: bool) -> int | None:
             raise InputError("a number as the depth of an untied tower", "n", mend)
         return None
     return check_count(tower, "depth", least=1)
-
-
-def _untied(scales: Sequence[Any], order: int, decoder: bool) -> dict[Term, Any]:
-    terms = (labelled_forests if decoder else labelled_trees)(len(scales), order)
-    if all(scale == 1 for scale in scales):
-        reciprocal = {1: Fraction(1)}
-        return {
-            term: reciprocal.setdefault(term.symmetry, Fraction(1, term.symmetry)) for term in terms
-        }
-    return {
-        term: prod((scales[label - 1] for label in term.labels), start=Fraction(1)) / term.symmetry
-        for term in terms
-    }
 
 
 def _tied(scales: Sequence[Any], order: int, decoder: bool) -> dict[Term, Any]:

@@ -150,10 +150,22 @@ class IndexedExpansion:
 def expand_indexed(order: int, *, budget: int = 20_000) -> IndexedExpansion:
     """Expand an untied tower of symbolic depth to order K.
 
+    Parameters
+    ----------
+    order : int
+        K ≥ 0.
+    budget : int
+        Largest number of patterns.
+
     Raises
     ------
     TooManyTermsError
         When there are more patterns than ``budget``.
+
+    Examples
+    --------
+    >>> [str(pattern) for pattern in expand_indexed(2).terms]
+    ['1', '2[1]']
     """
     order = check_count(order, "order", least=0)
     terms = sum(pattern_count(k) for k in range(1, order + 1))

@@ -144,11 +144,22 @@ def _with_sorted_metadata(content: bytes) -> bytes:
 def load_tower(path: str | os.PathLike[str]) -> SavedTower:
     """Read a tower from a safetensors file; see the table at the top of this module.
 
+    Parameters
+    ----------
+    path : path
+        The file.
+
     Raises
     ------
     InputError
         When the file is missing, truncated, not safetensors, not a tower, or when its shapes do
         not fit or an entry is not finite.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> load_tower(files("expansion") / "data" / "digits.safetensors").tower.depth
+    8
     """
     tensors, metadata = _read(Path(path))
     if metadata.get("format") != FORMAT:

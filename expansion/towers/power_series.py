@@ -17,7 +17,7 @@ import numpy as np
 
 from expansion.errors import InputError
 
-__all__ = ["FUNCTIONS", "Series", "apply_function"]
+__all__ = ["FUNCTIONS", "Series", "apply_function", "convolve"]
 
 
 class Series:

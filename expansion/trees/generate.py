@@ -162,6 +162,8 @@ def _bundles(
         yield ()
         return
     for size in range(min(total, largest), 0, -1):
+        if not trees[size]:
+            continue
         for count in range(1, total // size + 1):
             for rest in _bundles(trees, total - count * size, size - 1):
                 for chosen in combinations_with_replacement(trees[size], count):

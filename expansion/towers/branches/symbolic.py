@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import sympy
+from sympy.core.function import AppliedUndef
 
 from expansion.errors import InputError
 from expansion.towers.arrays import Array, is_exact, zeros_like
@@ -48,7 +49,10 @@ def evaluate(expression: sympy.Expr, values: Mapping[sympy.Symbol, Any]) -> Any:
         return float(expression)
     if expression.is_number:
         return expression
-    arguments = [evaluate(argument, values) for argument in expression.args]
+    if _is_abstract_function(expression):
+        arguments: list[Any] = []
+    else:
+        arguments = [evaluate(argument, values) for argument in expression.args]
     if expression.is_Add:
         return reduce(add, arguments)
     if expression.is_Mul:
@@ -58,9 +62,21 @@ def evaluate(expression: sympy.Expr, values: Mapping[sympy.Symbol, Any]) -> Any:
     name = "exp" if expression.func is sympy.exp else expression.func.__name__
     if name in FUNCTIONS and len(arguments) == 1:
         return apply_function(name, arguments[0])
+    if _is_abstract_function(expression) and all(map(_is_symbolic, values.values())):
+        return expression.subs(values)
     known = ", ".join(FUNCTIONS)
     mend = f"use sums, products, whole powers and {known} of the branch's variables"
     raise InputError("a formula with known values and power series", expression, mend)
+
+
+def _is_abstract_function(expression: sympy.Expr) -> bool:
+    """Whether this is f(x) for an unknown f, or one of its derivatives."""
+    kinds = (AppliedUndef, sympy.Derivative, sympy.Subs)
+    return isinstance(expression, kinds) and expression.has(AppliedUndef)
+
+
+def _is_symbolic(value: Any) -> bool:
+    return isinstance(value, sympy.Expr)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +98,8 @@ class SymbolicBranch(Branch):
     Notes
     -----
     User text never becomes a formula here: the expressions are built by the caller in sympy.
+    Unknown functions, ``Function("f")(x)``, stay symbols: they are expanded and differentiated,
+    at symbols only.
 
     Examples
     --------
@@ -168,6 +186,8 @@ class SymbolicBranch(Branch):
 
     def _evaluate(self, formulas: Sequence[sympy.Expr], x: Array) -> Array:
         coordinates = [x[..., a] for a in range(self.inputs)]
+        if is_exact(x) and x.ndim == 1:
+            coordinates = list(x)  # the numbers themselves, which an abstract function may need
         values = dict(zip(self.variables, coordinates, strict=True))
         result = zeros_like(x, len(formulas))
         for row, formula in enumerate(formulas):
