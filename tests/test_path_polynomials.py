@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from expansion import InputError, ScalingRule, TooManyTermsError
 from expansion.growth import path_graph as path_graph_module
+from expansion.growth.path_energy import energy_polynomial
 from expansion.growth.path_formulas import depth_formula
-from expansion.growth.path_graph import path_graph, product
+from expansion.growth.path_graph import links_of, product
 from expansion.growth.path_lesions import (
     lesion_shares,
     mean_length,
@@ -251,28 +252,77 @@ def test_stochastic_depth_is_the_mean_over_subsets():
     assert list(path_polynomial(network).counts) == [wanted[k] for k in range(5)]
 
 
+# ---- Energies --------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("rule", ["1", "1/sqrt(n)", "1/n", "batchnorm", "0.3"])
 def test_squared_scales_as_weights_give_the_order_spectrum(rule):
     scaling = ScalingRule.parse(rule)
     weighted = residual_tower(9).weighted(scaling.squares(9))
-    assert list(path_polynomial(weighted).counts) == exact_spectrum(scaling, 9, 9)
+    wanted = exact_spectrum(scaling, 9, 9)
+    assert list(path_polynomial(weighted).counts) == wanted
+    assert list(energy_polynomial(residual_tower(9), rule).counts) == wanted
+    # Dense connections that add up are a tower again.
+    assert list(energy_polynomial(densenet(9), rule).counts) == wanted
 
 
-def test_energy_of_random_linear_transformers_is_the_weighted_path_polynomial():
-    # Independent branches with E‖Aₗx‖² = ‖x‖²: paths through different blocks are uncorrelated.
-    generator = np.random.default_rng(3)
-    network, width, trials = parallel_tower(3, 2), 3, 4000
-    squares = [Fraction(1, 4), Fraction(1, 2)] * 3
-    predicted = float(path_polynomial(network.weighted(squares)).total)
-    signal = np.ones((trials, width)) / width**0.5
-    for _ in range(3):
-        matrices = generator.normal(size=(2, trials, width, width)) / width**0.5
-        branches = np.einsum("btij,tj->bti", matrices, signal)
-        signal = signal + 0.5 * branches[0] + 0.5**0.5 * branches[1]
-    energies = (signal**2).sum(axis=1)
-    assert abs(energies.mean() - predicted) < 4 * energies.std() / trials**0.5
-    # The control: counting the skip of every block twice would be noticed.
-    assert abs(energies.mean() - 2 * predicted) > 4 * energies.std() / trials**0.5
+def simulated_energy(architecture, scales, trials=6000, width=4, seed=3):
+    """Mean energy of the output and its standard error, for Gaussian linear branches."""
+    generator = np.random.default_rng(seed)
+    signals = {node: np.zeros((trials, width)) for node in architecture.nodes}
+    signals[architecture.source] += 1 / width**0.5
+    for edge in architecture.ordered():
+        carried = float(edge.weight) * signals[edge.tail]
+        if edge.order:
+            matrices = generator.normal(size=(trials, width, width)) / width**0.5
+            carried = scales[edge.block] * np.einsum("tij,tj->ti", matrices, carried)
+        signals[edge.head] += carried
+    energies = (signals[architecture.sink] ** 2).sum(axis=1)
+    return energies.mean(), energies.std() / trials**0.5
+
+
+def uneven():
+    """A graph with weights, nothing in series or parallel, and two routes past every branch."""
+    return Architecture(
+        (
+            Edge("a", "b", "f", 1),
+            Edge("a", "c", weight=Fraction(1, 2)),
+            Edge("b", "c", "g", 1),
+            Edge("b", "d"),
+            Edge("c", "d", "h", 1, Fraction(3, 2)),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "architecture", [parallel_tower(3), densenet(3), uneven(), layered_tower(2, 2)]
+)
+def test_simulated_energies_are_those_of_the_paths(architecture):
+    scales = {b: 0.5 + 0.25 * k for k, b in enumerate(architecture.branches)}
+    predicted = float(energy_polynomial(architecture, list(scales.values())).total)
+    mean, error = simulated_energy(architecture, scales)
+    assert abs(mean - predicted) < 4 * error
+    # The control: what weights without their squares would predict.
+    wrong = float(path_polynomial(architecture.weighted(list(scales.values()))).total)
+    assert abs(mean - wrong) > 4 * error
+
+
+def test_skips_that_add_coherently_are_refused():
+    double = Architecture((*residual_tower(1).edges, Edge("h0", "h1")))
+    with pytest.raises(InputError, match="two from h0 to h1"):
+        energy_polynomial(double)
+    mean, error = simulated_energy(double, {"block1": 1.0})
+    assert abs(mean - 5) < 4 * error < abs(mean - 3)  # 2² + 1, and not 1 + 1 + 1
+    mended = Architecture((Edge("h0", "h1", weight=2), Edge("h0", "h1", "block1", 1)))
+    assert energy_polynomial(mended).counts == (4, 1)
+    # Two skips that enter one signal from signals that no skip joins are no such pair.
+    assert energy_polynomial(densenet(2)).total == 4
+    with pytest.raises(InputError, match="one edge each"):
+        energy_polynomial(Architecture((Edge("x", "y", "f", 1), Edge("y", "z", "f", 1))))
+    with pytest.raises(InputError, match="leaves the skips alone"):
+        energy_polynomial(residual_tower(2), "half")
+    with pytest.raises(InputError, match="rational"):
+        energy_polynomial(residual_tower(2), "n^-0.75")
 
 
 # ---- Size ------------------------------------------------------------------------------------
@@ -302,19 +352,18 @@ def test_exact_where_nothing_can_be_reduced():
     # Compositions of n into k ones and (n − k)/2 twos.
     depth = 1000
     ladder = Architecture.of(fibonacci_ladder(depth))
-    wanted = [
-        0 if (depth - k) % 2 else math.comb((depth + k) // 2, k) for k in range(depth + 1)
-    ]
+    wanted = [0 if (depth - k) % 2 else math.comb((depth + k) // 2, k) for k in range(depth + 1)]
     found = path_polynomial(ladder)
     assert list(found.counts) == wanted
     before, fibonacci = 1, 1
     for _ in range(depth - 1):
         before, fibonacci = fibonacci, before + fibonacci
     assert found.total == total_paths(ladder) == fibonacci
-    graph = path_graph(ladder)
+    singles, (graph,) = links_of(ladder).segments()
+    assert not singles
     graph.reduce()
     assert sum(1 for _ in graph.nodes()) > depth / 2  # it is the recurrence that was tested
-    shifted = wanted[1:] + [0]
+    shifted = [*wanted[1:], 0]
     assert list(found.counts) != shifted
 
 
@@ -329,20 +378,46 @@ def test_the_recurrence_and_the_reduction_agree(architecture):
 
 def test_series_parallel_graphs_reduce_to_one_link():
     for name in set(BUILDERS) - {"densenet"}:
-        graph = path_graph(build(name, {}, depth="4"))
-        graph.reduce()
-        assert [list(heads) for heads in graph.links if heads] == [[graph.sink]], name
+        for graph in links_of(build(name, {}, depth="4")).segments()[1]:
+            graph.reduce()
+            assert [list(heads) for heads in graph.links if heads] == [[graph.sink]], name
+
+
+@given(architectures(weights=st.integers(0, 2)))
+def test_segments_end_where_all_paths_meet(architecture):
+    found = links_of(architecture)
+    walked = [path for path in paths(architecture) if all(edge.weight for edge in path)]
+    nodes = [{architecture.source, *(edge.head for edge in path)} for path in walked]
+    assume(nodes)
+    singles, graphs = found.segments()
+    factors = [[int(c) for c in found.kinds[kind].coeffs()] for kind in singles.elements()]
+    factors += [counts_by_hand(graph) for graph in graphs]
+    assert len(factors) == len(set.intersection(*nodes)) - 1
+    assert multiplied(*factors) == enumerated(architecture)  # the product is the whole
+
+
+def counts_by_hand(segment):
+    """The coefficients of a segment, by following its links one by one."""
+
+    def from_node(node):
+        if node == segment.sink:
+            return segment.one
+        return sum(
+            (link * from_node(head) for head, link in segment.links[node].items()), 0 * segment.one
+        )
+
+    return [int(c) for c in from_node(segment.source).coeffs()]
 
 
 def test_products():
-    one = path_graph(residual_tower(1)).one
+    one = links_of(residual_tower(1)).one
     z = one.left_shift(1)
     assert product([], one) == one
-    assert product([z + z**3] * 5 + [one * 2], one) == 2 * z**5 * (1 + z**2) ** 5
+    assert product([(z + z**3, 5), (one * 2, 1)], one) == 2 * z**5 * (1 + z**2) ** 5
     long = (one + z) ** 40
-    assert product([long, z, long], one) == z * (one + z) ** 80
-    assert product([one * 0, z, one * 0], one) == 0
-    assert product([one * 3] * 4, one) == 81
+    assert product([(long, 1), (z, 1), (long + 0, 1)], one) == z * (one + z) ** 80
+    assert product([(one * 0, 2), (z, 1)], one) == 0
+    assert product([(one * 3, 3), (one * 3, 1)], one) == 81
 
 
 def test_an_answer_too_large_is_refused_with_a_way_out(monkeypatch):
@@ -431,4 +506,4 @@ def test_networkx_digraphs_of_modules():
     assert {k: c for k, c in enumerate(found) if c} == lengths
     by_edge = path_polynomial(Architecture.from_networkx(graph, count="edges")).counts
     assert by_edge == found[1:]
-    assert sum(lengths.values()) > 20
+    assert sum(lengths.values()) == 18
