@@ -29,8 +29,9 @@ def draw_paths(axes: Axes, depth: int) -> None:
         for block in blocks:
             axes.scatter(block, height, s=330, color="white", edgecolor=colour, zorder=2)
             axes.text(block, height, f"$f_{block}$", ha="center", va="center", zorder=3)
-        term = "".join(f"f_{b}'" for b in reversed(blocks[1:])) + (f"f_{blocks[0]}" if blocks else "x")
-        power = "" if not blocks else r"\lambda" if len(blocks) == 1 else rf"\lambda^{len(blocks)}"
+        primed = "".join(f"f_{b}'" for b in reversed(blocks[1:]))
+        term = primed + (f"f_{blocks[0]}" if blocks else "x")
+        power = ("", r"\lambda", r"\lambda^2", r"\lambda^3")[len(blocks)]
         axes.text(depth + 1.15, height, f"${power} {term}$", va="center", color=colour)
     axes.text(-0.15, -(len(paths) - 1) / 2, "x", ha="right", va="center", style="italic")
     axes.set(xlim=(-0.5, depth + 2.6), ylim=(0.7 - len(paths), 0.7))

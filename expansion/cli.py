@@ -5,7 +5,9 @@ Each command imports what it needs, so that ``expansion --help`` answers at once
 
 from __future__ import annotations
 
+import math
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -32,7 +34,9 @@ Order = Annotated[str, typer.Option(help="Largest order K.")]
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
-    sys.exit(run(app, sys.argv[1:], several=("--depth", "--rule")))
+    sys.exit(
+        run(app, sys.argv[1:] or ["--help"], several=("--depth", "--rule", "--branch", "--width"))
+    )
 
 
 @app.command()
@@ -64,7 +68,7 @@ def report(
         for grid in job.grids():
             print_table(grid)
             if "network" in grid.title:
-                print(job.saved.description, end="\n\n")
+                print(textwrap.fill(job.saved.description, 100), end="\n\n")
         print(job.verdict())
     return 0 if job.passed else 1
 
@@ -126,6 +130,7 @@ def count(
 ) -> None:
     """Count the terms of each order, exactly."""
     from expansion.report.grid import print_table
+    from expansion.report.numbers import exact_text
     from expansion.report.tables import counts_grid
     from expansion.trees.counting import counts
 
@@ -133,7 +138,8 @@ def count(
     number = check_count(depth, "depth", least=1)
     found = counts(kind, number, check_count(order, "order", least=0))
     if format == "json":
-        print_json({"depth": number, "kind": kind, "counts": [str(value) for value in found]})
+        counted = [exact_text(value) for value in found]
+        print_json({"depth": number, "kind": kind, "counts": counted})
     else:
         print_table(counts_grid({kind: found}, f"Terms of each order, n = {number}"))
 
@@ -160,43 +166,93 @@ def trees(order: Order, format: Format = "text") -> None:
 def growth(
     depth: Annotated[list[str], typer.Option(help="Depths n, several allowed.")],
     rule: Annotated[list[str], typer.Option(help="Scaling rules, several allowed.")],
-    branch: Annotated[str, typer.Option(help="relu or linear.")] = "relu",
+    branch: Annotated[
+        list[str] | None, typer.Option(help="relu (default), linear, leaky-relu, tanh, erf, …")
+    ] = None,
+    block: Annotated[
+        str, typer.Option(help="{pre,post}-activation, activation-first, {pre,post}-norm.")
+    ] = "pre-activation",
+    weight_variance: Annotated[
+        float | None, typer.Option(help="Of weights times fan-in; 2 for relu.")
+    ] = None,
+    bias_variance: Annotated[float, typer.Option(help="Of biases.")] = 0.0,
+    layers: Annotated[str | None, typer.Option(help="Matrices in a branch.")] = None,
+    width: Annotated[
+        list[str] | None, typer.Option(help="Of simulated towers (64), several allowed.")
+    ] = None,
+    overlap: Annotated[float, typer.Option(help="Cosine of input and mean direction.")] = 0.0,
+    correlation: Annotated[
+        float | None, typer.Option(help="Of two inputs, to follow it too.")
+    ] = None,
     simulate: Annotated[
         str | None, typer.Option(metavar="TRIALS", help="Also simulate, with this many draws.")
     ] = None,
     seed: Annotated[str, typer.Option(help="Of the simulation.")] = "0",
+    advise: Annotated[
+        bool, typer.Option("--advise", help="Name the largest scale, and where rules break.")
+    ] = False,
+    factor: Annotated[
+        float | None, typer.Option(help="That the energy may grow by; e by default.")
+    ] = None,
+    coherent: Annotated[bool, typer.Option("--coherent", help="Advise for tied blocks.")] = False,
+    cells: Annotated[
+        Path | None, typer.Option(help="Folder of finished cells: to resume, give it again.")
+    ] = None,
+    jobs: Annotated[str, typer.Option(help="Processes; -1 for all cores.")] = "1",
+    cluster: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
     format: Annotated[
         str, typer.Option("--format", help="text, json, csv, markdown or latex.")
     ] = "text",
 ) -> None:
-    """Predict how the signal's energy grows with depth, and simulate it."""
-    from expansion.growth.table import growth_table
+    """Predict how the signal's energy grows with depth, simulate it, advise a scale."""
+    from expansion.growth.advice import advise as advise_scale
+    from expansion.growth.setting import Setting
+    from expansion.growth.sweep import check_jobs, joined_cluster, sweep
+    from expansion.growth.table import grid
     from expansion.report.grid import csv_text, latex_text, markdown_text, print_table
-    from expansion.report.tables import growth_grid
+    from expansion.report.tables import advice_grid, growth_grid
     from expansion.towers.scaling import ScalingRule
 
     check_format(format, ("text", "json", "csv", "markdown", "latex"))
     depths = [check_count(one, "depth", least=1) for one in depth]
     rules = [ScalingRule.parse(one) for one in rule]
-    trials = None if simulate is None else check_count(simulate, "trials", least=2)
-    cells = len(depths) * len(rules)
-    with progress_bar("growth", cells) as advance:
-        table = growth_table(
-            depths,
-            rules,
-            branch=branch,
-            trials=trials,
-            seed=check_count(seed, "seed", least=0),
-            on_row=lambda row: advance(f"growth, rule {row.rule}, n = {row.depth}"),
-        )
+    matrices = None if layers is None else check_count(layers, "layers", least=1)
+    blocks = [
+        Setting(one, block, weight_variance, bias_variance, matrices, overlap=overlap)
+        for one in branch or ["relu"]
+    ]
+    widths = [check_count(one, "width", least=4) for one in width or ["64"]]
+    questions = grid(
+        depths,
+        rules,
+        settings=blocks,
+        widths=widths,
+        correlation=correlation,
+        trials=None if simulate is None else check_count(simulate, "trials", least=2),
+        seed=check_count(seed, "seed", least=0),
+    )
+    with progress_bar("growth", len(set(questions))) as advance, joined_cluster(cluster):
+        # On a cluster its own workers are used; here as many processes as asked for.
+        processes = None if cluster else check_jobs(jobs)
+        table = sweep(questions, folder=cells, jobs=processes, on_cell=lambda _: advance())
+    most = math.e if factor is None else factor
+    found = {
+        one: advise_scale(one, depths, rules, factor=most, coherent=coherent, width=widths[0])
+        for one in (blocks if advise else [])
+    }
     if format == "json":
-        print_json({"branch": branch, "rows": table.to_dicts()})
+        answers = [{"branch": s.branch, "block": s.block, **a.to_dict()} for s, a in found.items()]
+        more = {"advice": answers} if advise else {}
+        print_json({"branch": table.branch, "rows": table.to_dicts(), **more})
     elif format == "csv":
         print(csv_text(table.to_dicts()), end="")
-    elif format == "text":
-        print_table(growth_grid(table))
     else:
-        print({"markdown": markdown_text, "latex": latex_text}[format](growth_grid(table)))
+        grids = [growth_grid(table), *(advice_grid(s, a) for s, a in found.items())]
+        for one_grid in grids:
+            if format == "text":
+                print_table(one_grid)
+            else:
+                print({"markdown": markdown_text, "latex": latex_text}[format](one_grid))
 
 
 @app.command()
@@ -219,6 +275,63 @@ def spectrum(
         print_json({"depth": number, "rule": found.rule.text, **spectrum_lists(found)})
     else:
         print_table(spectrum_grid(found))
+
+
+@app.command()
+def paths(
+    architecture: Annotated[str, typer.Argument(help="A builder's name: residual, unet, ….")],
+    parameters: Annotated[
+        list[str] | None, typer.Argument(help="Its parameters, such as layers=2.")
+    ] = None,
+    depth: Annotated[
+        list[str] | None, typer.Option(help="Its first parameter: depth, stages, levels.")
+    ] = None,
+    lesion: Annotated[
+        list[str] | None, typer.Option(help="Blocks to remove together, joined by commas.")
+    ] = None,
+    lesions: Annotated[bool, typer.Option("--lesions", help="Each block removed alone.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Also draw it (SVG).")] = None,
+    unravel: Annotated[bool, typer.Option("--unravel", help="Draw every path instead.")] = False,
+    format: Format = "text",
+) -> None:
+    """Count an architecture's paths by order, exactly, and what lesions leave of them."""
+    from expansion.growth.path_lesions import lesion_shares
+    from expansion.growth.path_polynomials import path_polynomial
+    from expansion.report.grid import print_table
+    from expansion.report.numbers import exact_text
+    from expansion.report.path_tables import lesions_grid, paths_dict, paths_grid
+    from expansion.towers.architectures.catalogue import build, read_parameters
+
+    check_format(format, ("text", "json"))
+    # Commands share --depth, which takes all words up to the next option: parameters among them.
+    words = [*(depth or []), *(parameters or [])]
+    given = read_parameters([word for word in words if "=" in word or word not in (depth or [])])
+    first = ",".join(word for word in depth or [] if "=" not in word) or None
+    built = build(architecture, given, first)
+    removed = [name for names in lesion or [] for name in names.split(",")]
+    whole = path_polynomial(built)
+    left = path_polynomial(built, without=removed) if removed else None
+    shares = lesion_shares(built) if lesions else {}
+    asked = [*([first] if first else []), *(f"{key}={value}" for key, value in given.items())]
+    title = f"Paths of {' '.join([architecture, *asked])}"
+    if unravel and output is None:
+        raise InputError("a file to draw the paths in", "none", "give --output picture.svg")
+    if output is not None:
+        from expansion.report.drawings import draw_architecture, draw_paths
+        from expansion.writing import write_whole
+
+        draw = draw_paths if unravel else draw_architecture
+        write_whole(output, draw(built, title=title, without=removed).encode())
+        print(f"written: {output}", file=sys.stderr)
+    if format == "json":
+        settings = {"architecture": architecture, "depth": first, "parameters": given}
+        gone = {"lesion": removed} if removed else {}
+        each = {"lesions": {b: exact_text(s) for b, s in shares.items()}} if lesions else {}
+        print_json({**settings, **paths_dict(whole, left), **gone, **each})
+    else:
+        print_table(paths_grid(whole, left, title))
+        if lesions:
+            print_table(lesions_grid(shares))
 
 
 @contextmanager

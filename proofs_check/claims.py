@@ -104,12 +104,41 @@ _ALL = (
         "derived",
     ),
     Claim(
+        "E6",
+        "A tied tower is the exact time-n flow of a modified field with weights ω(τ), the "
+        "coefficient of n in Ω°(τ; n); for λ = 1/n the weights tend to the flow's 1/τ!.",
+        r"\tilde f = \sum_\tau \lambda^{|\tau|} \frac{\omega(\tau)}{\sigma(\tau)} F_\tau, "
+        r"\quad \omega(\tau) = [n^1]\, \Omega^\circ(\tau; n), \quad "
+        r"\frac{\Omega^\circ(\tau; n)}{n^{|\tau|}} \to \frac{1}{\tau!}",
+        _EXPANSION + " One branch and one scale for all blocks; the field is a formal series.",
+        "Butcher series and backward error analysis of Euler's method: classical; ω as a "
+        "coefficient of the order polynomial: derived",
+    ),
+    Claim(
         "E7",
         "Affine towers are the sum of their paths and the series stops; bias-free ReLU towers "
         "are the sum of their gated paths, exactly, at any scale.",
         r"H_n(x) = \prod_l (1 + \lambda_l J_l)\, x, \quad J_l = V_l\, \mathrm{diag}(g_l)\, U_l",
         "Affine branches, or f(x) = V relu(U x) with the gates of the forward pass.",
         "derived",
+    ),
+    Claim(
+        "E7b",
+        "With gates φ(a)/a frozen where the forward pass comes through, every branch is an affine "
+        "map and the tower the sum of its 2^n paths, exactly, at the scales it was run with.",
+        r"f_l(x_{l-1}) = J_l x_{l-1} + b_l, \quad H_n(x) = \sum_{i_1 < \cdots < i_k} "
+        r"\lambda_{i_k} J_{i_k} \cdots \lambda_{i_1} (J_{i_1} x + b_{i_1})",
+        "Branches of layers, with or without biases; φ(0) = 0.",
+        "derived",
+    ),
+    Claim(
+        "E8",
+        "By inclusion and exclusion over sub-networks every output is a sum over sets of "
+        "branches, Δ_S = O(Π λ_i), and the mean under stochastic depth is a polynomial in p.",
+        r"\Delta_S = \sum_{T \subseteq S} (-1)^{|S \setminus T|} F_T(x), \quad "
+        r"H_n(x) = \sum_S \Delta_S, \quad E F_S = \sum_k p^k \sum_{|S| = k} \Delta_S",
+        "None; differentiable branches for the order of Δ_S.",
+        "derived (Möbius inversion)",
     ),
     Claim(
         "C1",
@@ -137,6 +166,15 @@ _ALL = (
         "classical: OEIS A000081; Stanley's strict order polynomial",
     ),
     Claim(
+        "C4",
+        "The path polynomial of an architecture counts its paths by order, with weights and after "
+        "lesions; a residual tower has C(n, k), and half its paths survive the loss of a block.",
+        r"P_{\mathrm{source}} = 1, \quad P_v(z) = \sum_{e: u \to v} w_e z^{o_e} P_u(z), \quad "
+        r"P_{\mathrm{tower}}(z) = (1 + z)^n",
+        "A directed acyclic graph with one source and one sink, edges as maps.",
+        "derived",
+    ),
+    Claim(
         "G1",
         "Independent energy-preserving branches multiply the energy by 1 + λ_l² in each block.",
         r"E\|H_n(x)\|^2 = \prod_l (1 + \lambda_l^2)\, \|x\|^2",
@@ -151,6 +189,41 @@ _ALL = (
         _INITIALISATION
         + " Branches V relu(U x) with gates frozen at the forward pass, which comes "
         "through no gate's boundary (almost surely so for weights with a density).",
+        "derived",
+    ),
+    Claim(
+        "G3",
+        "Aligned branches add amplitudes: Π(1 + λ_l 𝓛), below e^𝓛 at 1/n and, at 1/√n, "
+        "between e^(𝓛√n − 𝓛²/2) and e^(𝓛√n).",
+        r"\frac{\|H_n(x)\|}{\|x\|} = \prod_l (1 + \lambda_l \mathcal{L})",
+        "Every branch multiplies the state by 𝓛 ≥ 0; scales of at least 0.",
+        "derived",
+    ),
+    Claim(
+        "G4",
+        "Normalised branches add the same energy in every block, as the scales 1/√l do: n + 1 in "
+        "all, with the spectrum c(n+1, k+1)/n! and the mean order H_(n+1) − 1.",
+        r"q_n = \prod_{l \le n} (1 + 1/l) = n + 1, \quad e_k(1, \tfrac12, \ldots, \tfrac1n) = "
+        r"\frac{c(n+1, k+1)}{n!}",
+        "Independent zero-mean initialisation; branches of energy 1 whatever their input.",
+        "energies: De & Smith 2020 (arXiv 2002.10444); spectrum and mean order: derived",
+    ),
+    Claim(
+        "G5",
+        "Dividing every block by √2 keeps the energy at 1 with mean order d/2; the scale 1/√d "
+        "gives (1 + 1/d)^d; the scale 0 is the identity.",
+        r"2^{-d} \prod_{l \le d} (1 + 1) = 1, \quad (1 + \tfrac1d)^d < e, \quad "
+        r"\bar k = \sum_l \frac{\lambda_l^2}{1 + \lambda_l^2}",
+        _INITIALISATION,
+        "SkipInit, 1/√d and ÷√2: De & Smith 2020 (arXiv 2002.10444); mean orders: derived",
+    ),
+    Claim(
+        "G8",
+        "Branches bounded by M at x with Lipschitz constants 𝓛 move x by at most "
+        "(M/𝓛)(Π(1 + |λ_l| 𝓛) − 1), and beyond first order by at most that less M Σ |λ_l|.",
+        r"\|H_n(x) - x\| \le \tfrac{M}{\mathcal{L}} \big[\textstyle\prod_l (1 + |\lambda_l| "
+        r"\mathcal{L}) - 1\big]",
+        "No smoothness. Bounds in one norm; M > 0 and 𝓛 > 0.",
         "derived",
     ),
 )
@@ -175,7 +248,7 @@ def claim_ids(wanted: str | Iterable[str] | None = None) -> list[str]:
         return list(CLAIMS)
     asked = [wanted] if isinstance(wanted, str) else list(wanted)
     ids = {one.strip().upper() for one in asked}
-    if unknown := sorted(ids - set(CLAIMS)):
+    if unknown := sorted(ids - {one.upper() for one in CLAIMS}):
         known = ", ".join(CLAIMS)
         raise InputError(f"claims among {known}", ", ".join(unknown), "choose among these")
-    return [one for one in CLAIMS if one in ids]
+    return [one for one in CLAIMS if one.upper() in ids]

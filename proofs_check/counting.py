@@ -38,7 +38,7 @@ from proofs_check.check import Check, Effort
 from proofs_check.evidence import Evidence, Verdict, difference, exhaust
 from proofs_check.interpolation import polynomial_through
 
-__all__ = ["A000081", "CHECKS"]
+__all__ = ["A000081", "CHECKS", "pascal"]
 
 Number = int | Fraction
 Counts = Callable[[int, int], Sequence[Number]]
@@ -68,7 +68,8 @@ def _far(counts: Counts, polynomials: list[fmpq_poly], depths: Sequence[int]) ->
 # --- C1: paths --------------------------------------------------------------------------------
 
 
-def _pascal(subject: Counts, effort: Effort) -> Evidence:
+def pascal(subject: Counts, effort: Effort) -> Evidence:
+    """Whether counts of paths, (n, K) to orders 0..K, are C(n, k) at every n."""
     order = effort.pick(quick=20, deep=40)
 
     def cases() -> Iterator[str | None]:
@@ -258,7 +259,7 @@ CHECKS: tuple[Check[Any], ...] = (
     Check(
         "C1",
         "Pascal's identity in n",
-        _pascal,
+        pascal,
         path_counts,
         {
             "blocks used again: C(n+k−1, k)": _repeated_paths,

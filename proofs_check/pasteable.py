@@ -18,6 +18,8 @@ from flint import fmpq, fmpq_poly
 from sympy.printing.str import StrPrinter
 
 from expansion.errors import InputError
+from expansion.towers.architectures.architecture import Architecture
+from expansion.towers.architectures.edge import Edge
 from expansion.towers.branches.abstract import AbstractBranch
 from expansion.towers.branches.layered import AffineBranch, MLPBranch
 from expansion.towers.branches.symbolic import SymbolicBranch
@@ -43,6 +45,8 @@ _HOMES = {
         "Tower",
         "Tree",
     ),
+    "expansion.towers.architectures.architecture": ("Architecture",),
+    "expansion.towers.architectures.edge": ("Edge",),
 }
 
 
@@ -79,8 +83,8 @@ def program(values: Mapping[str, Any]) -> str:
 def source(value: Any) -> str:
     """An expression that evaluates to ``value``.
 
-    Numbers, text, lists, mappings, arrays, trees, polynomials, rules, branches and towers; whole
-    Fractions become integers and arrays become lists, which everything here takes in their place.
+    Numbers, text, lists, mappings, arrays, trees, polynomials, rules, branches, towers and
+    architectures; whole Fractions become integers and arrays become lists, which everything here takes in their place.
 
     Raises
     ------
@@ -208,6 +212,17 @@ def _tower(value: Tower) -> str:
     if value.is_tied and value.depth > 1:
         return f"Tower.tied({source(value.branches[0])}, {value.depth}, {source(value.rule)}{ends})"
     return f"Tower({source(value.branches)}, {source(value.rule)}{ends})"
+
+
+@source.register
+def _edge(value: Edge) -> str:
+    weight = "" if value.weight == 1 else f", {source(Fraction(value.weight))}"
+    return f"Edge({value.tail!r}, {value.head!r}, {value.block!r}, {value.order}{weight})"
+
+
+@source.register
+def _architecture(value: Architecture) -> str:
+    return f"Architecture({source(value.edges)})"
 
 
 def _variables(value: Any) -> Iterator[sympy.Symbol]:

@@ -14,7 +14,17 @@ from time import perf_counter
 from typing import Any
 
 from expansion.errors import InputError
-from proofs_check import counting, growth, identity, induction, paths
+from proofs_check import (
+    architectures,
+    counting,
+    flow,
+    gates,
+    growth,
+    identity,
+    induction,
+    paths,
+    subnetworks,
+)
 from proofs_check.check import Check, Effort, examine
 from proofs_check.claims import CLAIMS, claim_ids
 from proofs_check.evidence import Evidence, Verdict
@@ -22,7 +32,17 @@ from proofs_check.sampling import nothing_left_behind
 
 __all__ = ["CHECKS", "Report", "Result", "Sabotage", "checks_of", "run", "verdicts"]
 
-_FAMILIES = (induction, identity, paths, counting, growth)
+_FAMILIES = (
+    induction,
+    identity,
+    flow,
+    paths,
+    gates,
+    subnetworks,
+    counting,
+    architectures,
+    growth,
+)
 _ORDER = list(CLAIMS)
 CHECKS: tuple[Check[Any], ...] = tuple(
     sorted(

@@ -32,6 +32,7 @@ from hypothesis.strategies import SearchStrategy
 from expansion.towers.architectures.architecture import Architecture
 from expansion.towers.architectures.edge import Edge, Weight
 from expansion.towers.arrays import Array
+from expansion.towers.branches.branch import Branch
 from expansion.towers.branches.layered import AffineBranch, MLPBranch, relu_branch
 from expansion.towers.branches.symbolic import SymbolicBranch
 from expansion.towers.scaling import ScalingRule
@@ -44,6 +45,7 @@ __all__ = [
     "architectures",
     "float_towers",
     "labelled_trees",
+    "layered_towers",
     "points",
     "polynomial_branches",
     "polynomial_towers",
@@ -189,6 +191,34 @@ def relu_towers(
     return _blocks(st.builds(relu_branch, outer, inner), depths).map(_tower)
 
 
+def layered_towers(
+    dimension: int = 2, width: int = 2, depths: tuple[int, int] = (1, 4), *, ends: bool = False
+) -> SearchStrategy[Tower]:
+    """Exact towers ``V φ(U x + b) + c`` with φ relu or linear, biases included (claim E7b).
+
+    Parameters
+    ----------
+    dimension, width : int
+        Of the state, and of the hidden layer.
+    depths : pair of int
+        Smallest and largest depth.
+    ends : bool
+        Whether there is an encoder and a decoder of the same kind.
+    """
+    branches = st.builds(
+        MLPBranch,
+        _matrices(dimension, width),
+        _matrices(width, dimension),
+        points(width),
+        points(dimension),
+        st.sampled_from(["relu", "linear"]),
+    )
+    if ends:
+        blocks = _blocks(branches, depths)
+        return st.tuples(blocks, branches, branches).map(lambda drawn: _tower(*drawn))
+    return _blocks(branches, depths).map(_tower)
+
+
 def _blocks(
     branches: SearchStrategy[Any], depths: tuple[int, int]
 ) -> SearchStrategy[list[tuple[Any, Fraction]]]:
@@ -198,8 +228,8 @@ def _blocks(
 
 def _tower(
     blocks: Sequence[tuple[Any, Fraction]],
-    encoder: SymbolicBranch | None = None,
-    decoder: SymbolicBranch | None = None,
+    encoder: Branch | None = None,
+    decoder: Branch | None = None,
 ) -> Tower:
     branches, scales = zip(*blocks, strict=True)
     return Tower(branches, ScalingRule.of(scales), encoder, decoder)

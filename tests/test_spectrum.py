@@ -13,6 +13,7 @@ from expansion.growth.energy import exact_energy, log_energy
 from expansion.growth.kernels import log_elementary_symmetric
 from expansion.growth.simulate import simulate_spectrum
 from expansion.growth.spectrum import exact_spectrum
+from expansion.growth.tilted import coin_probabilities, tilted_symmetric
 from proofs_check.strategies import scaling_rules
 
 
@@ -85,3 +86,39 @@ def test_the_simulation_would_notice_the_coherent_spectrum():
     mean, error = simulate_spectrum("1", 6, trials=20_000, seed=5)
     coherent = spectrum(6, "1", 6).energy ** 2
     assert np.any(np.abs(mean - coherent)[1:] > 4 * error[1:])
+
+
+@given(st.lists(st.floats(-30, 30), min_size=1, max_size=40), st.integers(0, 45))
+def test_tilted_coins_agree_with_the_recurrence_in_logarithms(log_weights, order):
+    weights = np.array([*log_weights, -math.inf])
+    tilted, plain = tilted_symmetric(weights, order), log_elementary_symmetric(weights, order)
+    assert np.array_equal(np.isinf(tilted), np.isinf(plain))
+    finite = np.isfinite(plain)
+    assert np.allclose(tilted[finite], plain[finite], rtol=1e-13, atol=1e-11)
+
+
+@pytest.mark.parametrize("rule", ["batchnorm", "1", "n^-0.3", "l^-0.2"])
+def test_many_orders_of_a_deep_tower(rule):
+    # Thousands of orders need several tilts; both routes, and the sum over all orders.
+    logs = 2 * np.log(ScalingRule.parse(rule).floats(3000))
+    tilted = tilted_symmetric(logs, 3000)
+    assert np.allclose(tilted, log_elementary_symmetric(logs, 3000), rtol=1e-12, atol=1e-10)
+    total = log_energy(ScalingRule.parse(rule), 3000)
+    assert np.logaddexp.reduce(tilted) == pytest.approx(total, rel=1e-12)
+
+
+@pytest.mark.slow
+def test_a_million_blocks_and_a_thousand_orders():
+    found = spectrum(10**6, "1", 1000).log_energy
+    wanted = [
+        math.lgamma(10**6 + 1) - math.lgamma(k + 1) - math.lgamma(10**6 - k + 1)
+        for k in (1, 500, 1000)
+    ]
+    assert found[[1, 500, 1000]] == pytest.approx(wanted, rel=1e-10)
+
+
+def test_the_compiled_coins_and_their_python_body_agree():
+    heads = np.array([0.5, 1e-200, 0.999, 1e-250, 0.2])
+    compiled = coin_probabilities(heads, 1 - heads, 4)
+    assert np.array_equal(compiled, coin_probabilities.py_func(heads, 1 - heads, 4))
+    assert compiled.sum() == pytest.approx(1)

@@ -6,13 +6,18 @@ uncompiled function stays at hand as ``kernel.py_func``, and tests run both.
 
 from __future__ import annotations
 
+import math
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from expansion.compiling import compiled
+from expansion.growth.units import relative_value
 
-__all__ = ["block_gains", "log_elementary_symmetric"]
+__all__ = ["carry", "log_elementary_symmetric", "tower_gains"]
+
+_LARGEST = 300.0  # e to this, and its square, are floats
 
 
 @compiled()
@@ -35,63 +40,133 @@ def log_elementary_symmetric(log_weights: NDArray[np.float64], order: int) -> ND
     return row
 
 
-@compiled(parallel=True)
-def block_gains(
-    directions: NDArray[np.float64],
-    log_norms: NDArray[np.float64],
+@compiled()
+def _roots(gram: NDArray[np.float64], weight: float, bias: float) -> tuple[float, float, float]:
+    """Cholesky factor of weight·gram + bias for one or two inputs: a, b and c of [[a], [b, c]]."""
+    first = math.sqrt(weight * gram[0, 0] + bias)
+    if gram.shape[0] == 1 or first == 0.0:
+        return first, 0.0, 0.0
+    cross = (weight * gram[0, 1] + bias) / first
+    return first, cross, math.sqrt(max(0.0, weight * gram[1, 1] + bias - cross * cross))
+
+
+@compiled()
+def carry(
+    y: NDArray[np.float64],
+    log_scale: float,
     scales: NDArray[np.float64],
-    width: int,
-    normalised: bool,
+    shape: NDArray[np.int64],
+    numbers: NDArray[np.float64],
+    gains: NDArray[np.float64],
+    seed: int,
+) -> float:
+    """One trial of :func:`tower_gains`: overwrites y and gains, returns the new log_scale."""
+    np.random.seed(seed)
+    inputs, dimension = y.shape
+    code, activations = shape[0], shape[1]
+    opens, closes, unit_closing = shape[2] == 1, shape[3] == 1, shape[4] == 1
+    norm_in, norm_out, width = shape[5] == 1, shape[6] == 1, shape[7]
+    weight, bias, log_factor = numbers
+    gram = np.empty((inputs, inputs))
+    unit = np.empty(inputs)
+    pair = np.empty(inputs)
+    for block in range(scales.size):
+        # What the branch sees is T·(unit_a y_a), T the signal's scale S or, normalised, 1; its
+        # output is λ·T/S relative to the signal. Activations do not change any more beyond e^300.
+        seen = 1.0 if norm_in else math.exp(min(log_scale, _LARGEST))
+        step = scales[block] * (math.exp(min(-log_scale, _LARGEST)) if norm_in else 1.0)
+        shift = bias / seen / seen
+        for a in range(inputs):
+            unit[a] = 1.0
+            if norm_in:
+                unit[a] = math.sqrt(dimension / np.dot(y[a], y[a]))
+        for a in range(inputs):
+            for b in range(inputs):
+                gram[a, b] = np.dot(y[a], y[b]) * unit[a] * unit[b] / dimension
+        pending = opens  # whether a matrix stands between what is known and what comes
+        for layer in range(activations):
+            last = layer == activations - 1
+            if last and not closes:
+                break
+            units = width if pending else dimension
+            first, cross, second = _roots(gram, weight, shift)
+            gram[:] = 0.0
+            for entry in range(units):
+                if pending:
+                    z = np.random.normal()
+                    pair[0] = first * z
+                    if inputs == 2:
+                        pair[1] = cross * z + second * np.random.normal()
+                else:
+                    for a in range(inputs):
+                        pair[a] = y[a, entry] * unit[a]
+                for a in range(inputs):
+                    pair[a] = relative_value(code, pair[a], seen)
+                    for b in range(a + 1):
+                        gram[a, b] += pair[a] * pair[b] / units
+            if inputs == 2:
+                gram[0, 1] = gram[1, 0]
+            pending = True
+        own_weight = 1.0 if closes and unit_closing else weight
+        own_shift = 0.0 if closes and unit_closing else shift
+        first, cross, second = _roots(gram, own_weight, own_shift)
+        for entry in range(dimension):
+            z = np.random.normal()
+            pair[0] = first * z
+            if inputs == 2:
+                pair[1] = cross * z + second * np.random.normal()
+            for a in range(inputs):
+                if not closes:
+                    pair[a] = relative_value(code, pair[a], seen)
+                y[a, entry] += step * pair[a]
+        squared = np.dot(y[0], y[0]) / dimension
+        gains[block] = squared
+        y /= math.sqrt(squared)
+        log_scale += 0.5 * math.log(squared) + log_factor
+        if norm_out:
+            log_scale = 0.0
+            if inputs == 2:
+                y[1] *= math.sqrt(dimension / np.dot(y[1], y[1]))
+    return log_scale
+
+
+@compiled(parallel=True)
+def tower_gains(
+    signals: NDArray[np.float64],
+    log_scales: NDArray[np.float64],
+    scales: NDArray[np.float64],
+    shape: NDArray[np.int64],
+    numbers: NDArray[np.float64],
     seeds: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Push one unit vector per trial through random blocks; return ‖x_l‖²/‖x_{l−1}‖².
+    """Push one or two inputs per trial through random blocks; return ‖x_l‖²/‖x_{l−1}‖².
 
     Parameters
     ----------
-    directions : array, shape (trials, dimension)
-        x/‖x‖ of every trial; overwritten by the final direction.
-    log_norms : array, shape (trials,)
-        ln ‖x‖ of every trial; overwritten.
+    signals : array, shape (trials, inputs, dimension)
+        x divided by e^log_scale, the first of the inputs with ‖x‖² = dimension; overwritten.
+    log_scales : array, shape (trials,)
+        ln of what the signals are to be multiplied by; overwritten.
     scales : array, shape (blocks,)
         λ_l.
-    width : int
-        Hidden units of V relu(U x); 0 for a linear branch.
-    normalised : bool
-        Whether the branch sees x/‖x‖ instead of x.
+    shape : array of int
+        Activation code, activations, opens, closes, unit closing, normalises input, normalises
+        output (as in :mod:`~expansion.growth.mean_field_kernel`), hidden width.
+    numbers : array
+        σ_w², σ_b², ln s of the whole block.
     seeds : array of int, shape (trials,)
         One seed per trial, so that the result does not depend on the number of threads.
 
     Notes
     -----
-    Every weight matrix is used once, on one vector, so its product is drawn directly: given x,
-    U x with U ~ N(0, 2/width) has independent N(0, 2‖x‖²/width) entries, and V h with
-    V ~ N(0, 1/dimension) has independent N(0, ‖h‖²/dimension) entries. The law is exactly that
-    of drawing the matrices, at width + dimension numbers a block.
+    Every weight matrix is used once, on one or two vectors, so its products are drawn directly:
+    given x and y the entries of W x and W y, W ~ N(0, σ_w²/fan-in), are normal with covariance
+    σ_w² times the Gram matrix of x and y over fan-in, independent from entry to entry. The law
+    is exactly that of drawing the matrices, at width + dimension numbers a block.
     """
-    trials, dimension = directions.shape
-    gains = np.empty((trials, scales.size))
-    for trial in numba.prange(trials):
-        np.random.seed(seeds[trial])
-        direction = directions[trial].copy()
-        for block in range(scales.size):
-            hidden = 1.0
-            if width > 0:
-                hidden = 0.0
-                for _ in range(width):
-                    pre_activation = np.random.normal()
-                    if pre_activation > 0:
-                        hidden += 2.0 * pre_activation * pre_activation / width
-            # Relative to the current signal, which is kept at length 1 to avoid overflow.
-            scale = scales[block]
-            if normalised:
-                scale = np.exp(-log_norms[trial])
-            spread = scale * np.sqrt(hidden / dimension)
-            squared = 0.0
-            for entry in range(dimension):
-                direction[entry] += spread * np.random.normal()
-                squared += direction[entry] * direction[entry]
-            gains[trial, block] = squared
-            log_norms[trial] += 0.5 * np.log(squared)
-            direction /= np.sqrt(squared)
-        directions[trial] = direction
+    gains = np.empty((signals.shape[0], scales.size))
+    for trial in numba.prange(signals.shape[0]):
+        log_scales[trial] = carry(
+            signals[trial], log_scales[trial], scales, shape, numbers, gains[trial], seeds[trial]
+        )
     return gains

@@ -1,19 +1,30 @@
-"""The signal-growth table: depth × rule, predicted and simulated side by side."""
+"""The signal-growth table: depth × rule × setting, predicted and simulated side by side."""
 
 from __future__ import annotations
 
 import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from expansion.checking import check_count
-from expansion.growth.energy import energy, log_coherent_amplitude, log_energy, mean_order
-from expansion.growth.simulate import Simulation, check_branch, simulate
+from expansion.growth.energy import energy, log_coherent_amplitude, log_energy
+from expansion.growth.mean_field import mean_field
+from expansion.growth.setting import Setting
+from expansion.growth.simulate import Simulation, simulate
 from expansion.towers.scaling import ScalingRule
 
-__all__ = ["DEFAULT_DEPTHS", "DEFAULT_RULES", "GrowthRow", "GrowthTable", "growth_table"]
+__all__ = [
+    "DEFAULT_DEPTHS",
+    "DEFAULT_RULES",
+    "Cell",
+    "GrowthRow",
+    "GrowthTable",
+    "grid",
+    "growth_row",
+    "growth_table",
+]
 
 DEFAULT_DEPTHS = (1, 10, 100, 1000)
 DEFAULT_RULES = ("1", "1/sqrt(n)", "1/n", "batchnorm", "skipinit")
@@ -21,8 +32,39 @@ _LARGEST_LOG = math.log(1e300)
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """One question of a growth table.
+
+    Parameters
+    ----------
+    depth : int
+        n.
+    rule : ScalingRule
+        The scales.
+    setting : Setting
+        What a block is.
+    width : int
+        Of the signal and of the hidden layers.
+    correlation : float, optional
+        c_0 of two inputs, to follow their correlation too.
+    trials : int, optional
+        Draws to simulate.
+    seed : int
+        Of the simulation.
+    """
+
+    depth: int
+    rule: ScalingRule
+    setting: Setting = field(default_factory=Setting)
+    width: int = 64
+    correlation: float | None = None
+    trials: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class GrowthRow:
-    """One depth under one rule.
+    """One depth under one rule in one setting.
 
     Parameters
     ----------
@@ -31,28 +73,44 @@ class GrowthRow:
     rule : ScalingRule
         The scales.
     energy : float
-        q_n, predicted; infinite where a float cannot hold it.
+        q_n/q_0, predicted; infinite where a float cannot hold it.
     log_energy : float
-        ln q_n.
-    mean_order : float
-        Mean number of branches that the energy went through.
+        ln q_n/q_0.
+    mean_order : float or None
+        Mean number of branches that the energy went through; None where branches have a mean.
     log_worst_case : float
         ln Π(1 + |λ_l|): the largest ‖H_n(x)‖/‖x‖ of branches with f(0) = 0 and Lipschitz
         constant 1, attained by aligned ones (G3, G8).
     simulated : Simulation, optional
         The measured twin.
+    setting : Setting
+        What a block is.
+    width : int
+        Of the simulated twin and of the fluctuation.
+    log_gradient : float
+        ln E‖g_0‖²/E‖g_n‖² of the gradients at input and output.
+    correlation : float, optional
+        c_n, if asked for.
+    log_deviation : float, optional
+        Standard deviation of ln ‖x_n‖² over draws at this width, where it is derived.
     """
 
     depth: int
     rule: ScalingRule
     energy: float
     log_energy: float
-    mean_order: float
+    mean_order: float | None
     log_worst_case: float
     simulated: Simulation | None = None
+    setting: Setting = field(default_factory=Setting)
+    width: int = 64
+    log_gradient: float = 0.0
+    correlation: float | None = None
+    log_deviation: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON-ready values; a float that would overflow is null beside its log10."""
+        exact = self.setting.exact_at_every_width
         row: dict[str, Any] = {
             "depth": self.depth,
             "rule": self.rule.text,
@@ -60,6 +118,13 @@ class GrowthRow:
             "log10_energy": self.log_energy / math.log(10),
             "mean_order": self.mean_order,
             "worst_case_log10": self.log_worst_case / math.log(10),
+            "branch": self.setting.branch,
+            "block": self.setting.block,
+            "width": self.width,
+            "energy_is": "exact at every width" if exact else "the limit of infinite width",
+            "gradient_log10": self.log_gradient / math.log(10),
+            "correlation": self.correlation,
+            "log_energy_deviation": self.log_deviation,
         }
         if self.simulated is not None:
             simulated = _float(self.simulated.log_energy)
@@ -69,6 +134,9 @@ class GrowthRow:
                 "simulated_standard_error": None if simulated is None else simulated * error,
                 "simulated_log10_energy": self.simulated.log_energy / math.log(10),
                 "simulated_log10_standard_error": error / math.log(10),
+                "simulated_correlation": self.simulated.correlation,
+                "simulated_correlation_standard_error": self.simulated.correlation_error,
+                "simulated_log_energy_deviation": self.simulated.log_deviation,
                 "trials": self.simulated.trials,
             }
         return row
@@ -100,11 +168,89 @@ class GrowthTable:
         return [row.to_dict() for row in self.rows]
 
 
+def grid(
+    depths: Iterable[int],
+    rules: Iterable[ScalingRule | str],
+    *,
+    settings: Iterable[Setting] | None = None,
+    widths: Iterable[int] = (64,),
+    correlation: float | None = None,
+    trials: int | None = None,
+    seed: int = 0,
+) -> tuple[Cell, ...]:
+    """Every combination as a cell: setting by setting, then width, rule and depth.
+
+    Examples
+    --------
+    >>> [(cell.rule.text, cell.depth) for cell in grid([1, 10], ["1", "1/n"])]
+    [('1', 1), ('1', 10), ('1/n', 1), ('1/n', 10)]
+    """
+    check_count(seed, "seed", least=0)
+    numbers = [check_count(depth, "depth", least=1) for depth in depths]
+    sizes = [check_count(width, "width", least=4) for width in widths]
+    chosen = [ScalingRule.of(rule) for rule in rules]
+    blocks = [Setting()] if settings is None else list(settings)
+    return tuple(
+        Cell(depth, rule, setting, width, correlation, trials, seed)
+        for setting in blocks
+        for width in sizes
+        for rule in chosen
+        for depth in numbers
+    )
+
+
+def growth_row(cell: Cell) -> GrowthRow:
+    """Answer one cell: the prediction, and its simulated twin where trials are asked for.
+
+    Examples
+    --------
+    >>> growth_row(Cell(10, ScalingRule.parse("1"))).energy
+    1024.0
+    """
+    rule, depth, setting = cell.rule, cell.depth, cell.setting
+    found = mean_field(setting, rule, depth, correlation=cell.correlation, width=cell.width)
+    if setting.preserves_energy:
+        # The product itself: no rounding where it is a power of two.
+        predicted = energy(rule, depth), log_energy(rule, depth)
+    else:
+        predicted = _float(found.log_energy) or math.inf, found.log_energy
+    twin = None
+    if cell.trials is not None:
+        # A seed of its own for every cell, or neighbouring cells would err together.
+        words = [zlib.crc32(text.encode()) for text in (rule.text, repr(setting))]
+        twin = simulate(
+            rule,
+            depth,
+            setting=setting,
+            correlation=cell.correlation,
+            dimension=cell.width,
+            width=cell.width,
+            trials=cell.trials,
+            seed=[cell.seed, depth, cell.width, *words],
+        )
+    return GrowthRow(
+        depth,
+        rule,
+        *predicted,
+        found.mean_order,
+        log_coherent_amplitude(rule, depth),
+        twin,
+        setting,
+        cell.width,
+        found.log_gradient,
+        found.correlation,
+        found.log_deviation,
+    )
+
+
 def growth_table(
     depths: Iterable[int] = DEFAULT_DEPTHS,
     rules: Iterable[ScalingRule | str] = DEFAULT_RULES,
     *,
     branch: str = "relu",
+    setting: Setting | None = None,
+    width: int = 64,
+    correlation: float | None = None,
     trials: int | None = None,
     seed: int = 0,
     on_row: Callable[[GrowthRow], None] | None = None,
@@ -117,8 +263,15 @@ def growth_table(
         Depths n ≥ 1.
     rules : iterable of ScalingRule or str
         Scaling rules.
-    branch : {"relu", "linear"}
-        The energy-preserving branch to simulate.
+    branch : str
+        The activation, in the default setting: linear, relu, leaky-relu, tanh, erf, sin, gelu
+        or silu.
+    setting : Setting, optional
+        What a block is, instead of ``branch``.
+    width : int
+        Of the simulated twins and of the fluctuation.
+    correlation : float, optional
+        c_0 of two inputs, to follow their correlation too.
     trials : int, optional
         Draws to simulate; none by default.
     seed : int
@@ -131,23 +284,22 @@ def growth_table(
     >>> [round(row.to_dict()["energy"], 3) for row in growth_table([1, 100], ["1/sqrt(n)", "1/n"])]
     [2.0, 2.705, 2.0, 1.01]
     """
-    check_branch(branch)
-    check_count(seed, "seed", least=0)
-    chosen = [ScalingRule.of(rule) for rule in rules]
+    block = Setting(branch) if setting is None else setting
+    cells = grid(
+        depths,
+        rules,
+        settings=[block],
+        widths=[width],
+        correlation=correlation,
+        trials=trials,
+        seed=seed,
+    )
     rows = []
-    for rule in chosen:
-        for depth in depths:
-            predicted = energy(rule, depth), log_energy(rule, depth)
-            worst = log_coherent_amplitude(rule, depth)
-            twin = None
-            if trials is not None:
-                # A seed of its own for every cell, or neighbouring cells would err together.
-                cell = [seed, depth, zlib.crc32(rule.text.encode())]
-                twin = simulate(rule, depth, branch=branch, trials=trials, seed=cell)
-            rows.append(GrowthRow(depth, rule, *predicted, mean_order(rule, depth), worst, twin))
-            if on_row is not None:
-                on_row(rows[-1])
-    return GrowthTable(tuple(rows), branch)
+    for cell in cells:
+        rows.append(growth_row(cell))
+        if on_row is not None:
+            on_row(rows[-1])
+    return GrowthTable(tuple(rows), block.branch)
 
 
 def _float(log_value: float) -> float | None:

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
+
+from flint import fmpz
 
 from expansion.growth.simulate import Simulation
 
-__all__ = ["energy_text", "number_text", "simulation_text"]
+__all__ = ["energy_text", "exact_text", "number_text", "simulation_text"]
 
 _PLAIN = (math.log(1e-3), math.log(1e6))
+
+
+def exact_text(value: int | Fraction) -> str:
+    """All digits of an exact number; Python's own ``str`` refuses more than 4300.
+
+    Examples
+    --------
+    >>> exact_text(Fraction(1, 4)), len(exact_text(10**5000))
+    ('1/4', 5001)
+    """
+    if value.denominator == 1:
+        return str(fmpz(value.numerator))
+    return f"{exact_text(value.numerator)}/{exact_text(value.denominator)}"
 
 
 def number_text(value: float) -> str:

@@ -6,26 +6,12 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from flint import fmpz
-
 from expansion.growth.path_polynomials import PathPolynomial
 from expansion.report.grid import Grid
+from expansion.report.numbers import exact_text
 from expansion.towers.architectures.edge import Weight
 
-__all__ = ["exact_text", "lesions_grid", "paths_dict", "paths_grid", "shown_text"]
-
-
-def exact_text(value: Weight) -> str:
-    """All digits of an exact number; Python's own ``str`` refuses more than 4300.
-
-    Examples
-    --------
-    >>> exact_text(Fraction(1, 4)), len(exact_text(10**5000))
-    ('1/4', 5001)
-    """
-    if value.denominator == 1:
-        return str(fmpz(value.numerator))
-    return f"{exact_text(value.numerator)}/{exact_text(value.denominator)}"
+__all__ = ["lesions_grid", "paths_dict", "paths_grid", "shown_text"]
 
 
 def shown_text(value: Weight) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+from expansion.growth.advice import Advice
 from expansion.growth.energy import log_energy
+from expansion.growth.setting import Setting
+from expansion.growth.simulate import Simulation
 from expansion.growth.spectrum import Spectrum
-from expansion.growth.table import GrowthTable
+from expansion.growth.table import GrowthRow, GrowthTable
 from expansion.report.grid import Grid
-from expansion.report.numbers import energy_text, number_text, simulation_text
+from expansion.report.numbers import energy_text, exact_text, number_text, simulation_text
 from expansion.series.ensembles import Ensemble
 from expansion.trees.order_polynomials import (
     factored,
@@ -22,6 +25,7 @@ from expansion.trees.order_polynomials import (
 from expansion.trees.tree import Tree
 
 __all__ = [
+    "advice_grid",
     "checks_grid",
     "counts_grid",
     "ensembles_grid",
@@ -34,32 +38,94 @@ __all__ = [
 
 
 def growth_grid(table: GrowthTable) -> Grid:
-    """Signal growth, predicted beside simulated."""
-    simulated = any(row.simulated is not None for row in table)
-    headings = ["rule", "depth", "energy", "mean order", "worst case"]
-    note = (
-        "energy: E‖H_n(x)‖²/‖x‖² for independent energy-preserving branches; mean order: branches "
-        "that this energy went through; worst case: largest ‖H_n(x)‖/‖x‖ of branches with "
-        "Lipschitz constant 1"
-    )
+    """Signal growth, predicted beside simulated; what is the same in every row has no column."""
+    rows = list(table)
+    simulated = [row.simulated for row in rows if row.simulated is not None]
+    words: list[tuple[str, Callable[[GrowthRow], str]]] = [("rule", lambda row: row.rule.text)]
+    if len({row.setting.branch for row in rows}) > 1:
+        words.insert(0, ("branch", lambda row: row.setting.branch))
+    columns: list[tuple[str, Callable[[GrowthRow], str]]] = [
+        ("depth", lambda row: str(row.depth)),
+        ("energy", lambda row: energy_text(row.log_energy)),
+        ("mean order", lambda row: _optional_text(row.mean_order)),
+        ("worst case", lambda row: energy_text(row.log_worst_case)),
+    ]
+    if len({row.width for row in rows}) > 1:
+        columns.insert(0, ("width", lambda row: str(row.width)))
+    if any(row.log_gradient != row.log_energy and not _plain(row) for row in rows):
+        columns.append(("gradient", lambda row: energy_text(row.log_gradient)))
+    if any(row.correlation is not None for row in rows):
+        columns.append(("correlation", lambda row: _optional_text(row.correlation)))
     if simulated:
-        headings.append("simulated energy")
-        trials = {row.simulated.trials for row in table if row.simulated is not None}
-        drawn = "V relu(U x)" if table.branch == "relu" else "A x"
-        note += f"; simulated: ± standard error, {max(trials)} draws of {drawn}, 64 units wide"
-    rows = []
-    for row in table:
-        cells = [
-            row.rule.text,
-            str(row.depth),
-            energy_text(row.log_energy),
-            number_text(row.mean_order),
-            energy_text(row.log_worst_case),
-        ]
-        if row.simulated is not None:
-            cells.append(simulation_text(row.simulated))
-        rows.append(tuple(cells))
-    return Grid("Signal growth", tuple(headings), tuple(rows), note + ".")
+        columns.append(("simulated energy", lambda row: _twin_text(row.simulated)))
+    if any(twin.correlation is not None for twin in simulated):
+        columns.append(("simulated correlation", lambda row: _cosine_text(row.simulated)))
+    cells = tuple(tuple(text(row) for _, text in words + columns) for row in rows)
+    headings = tuple(name for name, _ in words + columns)
+    return Grid("Signal growth", headings, cells, _growth_note(rows, headings), len(words))
+
+
+def _plain(row: GrowthRow) -> bool:
+    return row.setting.preserves_energy
+
+
+def _optional_text(value: float | None) -> str:
+    return "–" if value is None else number_text(value)
+
+
+def _twin_text(twin: Simulation | None) -> str:
+    return "" if twin is None else simulation_text(twin)
+
+
+def _cosine_text(twin: Simulation | None) -> str:
+    if twin is None or twin.correlation is None:
+        return ""
+    return f"{twin.correlation:.3f} ± {twin.correlation_error:.3f}"
+
+
+def _growth_note(rows: Sequence[GrowthRow], headings: Sequence[str]) -> str:
+    plain = all(_plain(row) for row in rows)
+    exact = all(row.setting.exact_at_every_width for row in rows)
+    blocks = ", ".join(dict.fromkeys(row.setting.block for row in rows))
+    what = "independent energy-preserving branches" if plain else f"{blocks} blocks"
+    note = f"energy: E‖H_n(x)‖²/‖x‖² for {what}"
+    if not exact:
+        note += ", in the limit of infinite width"
+    note += (
+        "; mean order: branches that this energy went through; worst case: largest "
+        "‖H_n(x)‖/‖x‖ of branches with Lipschitz constant 1"
+    )
+    if "gradient" in headings:
+        note += "; gradient: E‖gradient at the input‖²/‖at the output‖²"
+    if "correlation" in headings:
+        note += "; correlation: cosine of two inputs after n blocks"
+    twins = [row for row in rows if row.simulated is not None]
+    if twins:
+        trials = max(row.simulated.trials for row in twins if row.simulated is not None)
+        widths = ", ".join(dict.fromkeys(str(row.width) for row in twins))
+        drawn = {"relu": "V relu(U x)", "linear": "A x"}.get(twins[0].setting.branch, "the blocks")
+        drawn = drawn if plain and len({row.setting.branch for row in rows}) == 1 else "the blocks"
+        note += f"; simulated: ± standard error, {trials} draws of {drawn}, {widths} units wide"
+    return note + "."
+
+
+def advice_grid(setting: Setting, advice: Advice) -> Grid:
+    """The largest scale, and the depth at which each rule leaves the numbers of a machine."""
+    headings = ("rule", *(f"{quantity}, {name}" for name, quantity, _ in advice.breaks[0].depths))
+    rows = tuple(
+        (one.rule.text, *("never" if depth is None else str(depth) for *_, depth in one.depths))
+        for one in advice.breaks
+    )
+    named = f"λ = {advice.rule}" if math.isfinite(advice.coefficient) else "any scale"
+    title = (
+        f"Advice for {setting.branch}, {setting.block}: {named} is the largest scale that keeps "
+        f"the energy within a factor of {number_text(advice.factor)}"
+    )
+    note = (
+        f"Why: {advice.reason}. Columns: first depth at which ‖x‖² (energy) or a typical "
+        "coordinate (amplitude) is out of the float's range; never: not up to a million blocks."
+    )
+    return Grid(title, headings, rows, note)
 
 
 def counts_grid(columns: Mapping[str, Sequence[int | Fraction]], title: str) -> Grid:
@@ -72,8 +138,8 @@ def counts_grid(columns: Mapping[str, Sequence[int | Fraction]], title: str) -> 
 
 
 def _count_text(value: int | Fraction) -> str:
-    whole = isinstance(value, int) or value.denominator == 1
-    return f"{int(value):,}" if whole else str(value)
+    text = exact_text(value)
+    return f"{int(text):,}" if text.isdigit() and len(text) <= 30 else text
 
 
 def tree_row(tree: Tree) -> dict[str, Any]:

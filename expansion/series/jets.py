@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from expansion.checking import check_count
+from expansion.series.fast_jets import compiled_series
 from expansion.towers.arrays import Array, zeros_like
 from expansion.towers.tower import Tower
 
-__all__ = ["jet_orders"]
+__all__ = ["jet_orders", "plain_series"]
 
 
 def jet_orders(tower: Tower, x: Any, order: int) -> Array:
@@ -53,9 +54,27 @@ def jet_orders(tower: Tower, x: Any, order: int) -> Array:
     """
     order = check_count(order, "order", least=0)
     state = tower.encode(x)
+    series = compiled_series(tower, state, order)
+    if series is None:
+        series = plain_series(tower, state, order)
+    return series if tower.decoder is None else tower.decoder.jet(series)
+
+
+def plain_series(tower: Tower, state: Array, order: int) -> Array:
+    """Orders 0..K after the last block, for any branch and any kind of number.
+
+    The reference for :func:`expansion.series.fast_jets.compiled_series`.
+
+    Examples
+    --------
+    >>> from expansion.towers.branches.layered import AffineBranch
+    >>> tower = Tower.tied(AffineBranch([[1.0]]), depth=2)
+    >>> plain_series(tower, np.array([1.0]), 2)[:, 0]
+    array([1., 2., 1.])
+    """
     series = np.stack([state] + [zeros_like(state, state.shape[-1])] * order)
     for scale, branch in zip(tower.scales_for(state), tower.branches, strict=True):
         if order:  # z·λ f(u) needs one coefficient less than u has
             moved = branch.jet(series[:-1]) * scale
             series = np.concatenate([series[:1], series[1:] + moved])
-    return series if tower.decoder is None else tower.decoder.jet(series)
+    return series

@@ -25,10 +25,10 @@ from expansion.errors import InputError, TooManyTermsError
 from expansion.trees.counting import rooted_tree_counts
 from expansion.trees.tree import Tree
 
-__all__ = ["TreeTable", "joined_ranges", "tree_table"]
+__all__ = ["MOST_TREES", "TreeTable", "joined_ranges", "tree_table"]
 
 Integers = NDArray[np.int64]
-_MOST_TREES = 3_000_000
+MOST_TREES = 3_000_000
 _INSTEAD = "stream the level sequences (expansion.trees.streams), or lower the order"
 
 
@@ -136,8 +136,8 @@ def tree_table(order: int) -> TreeTable:
     """
     order = check_count(order, "order", least=1)
     counts = rooted_tree_counts(order)
-    if sum(counts) > _MOST_TREES:
-        raise TooManyTermsError(sum(counts), _MOST_TREES, _INSTEAD)
+    if sum(counts) > MOST_TREES:
+        raise TooManyTermsError(sum(counts), MOST_TREES, _INSTEAD)
     starts = np.concatenate([[0], np.cumsum(counts)])
     rest, largest = np.full(starts[-1], -1), np.full(starts[-1], -1)
     for k in range(2, order + 1):

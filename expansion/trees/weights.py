@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import comb, factorial, lcm
+from typing import Any
 
 import numpy as np
 from flint import fmpq_poly, fmpz_mat
@@ -184,11 +185,11 @@ def order_polynomials(table: TreeTable) -> list[fmpq_poly]:
     """
     order = table.order
     common = factorial(order)
-    rising = fmpq_poly([1])  # C(n, k), by k
+    binomial = fmpq_poly([1])  # C(n, k) as a polynomial in n
     binomials = []
     for k in range(order + 1):
-        binomials.append([int(c.p) * (common // int(c.q)) for c in _padded(rising, order + 1)])
-        rising = rising * fmpq_poly([-k, 1]) / (k + 1)
+        binomials.append([int(c.p) * (common // int(c.q)) for c in _padded(binomial, order + 1)])
+        binomial = binomial * fmpq_poly([-k, 1]) / (k + 1)
     rows = fmpz_mat(surjective_counts(table).tolist()) * fmpz_mat(binomials)
     return [fmpq_poly(row, common) for row in rows.table()]
 
@@ -226,5 +227,5 @@ def _by_order(table: TreeTable) -> Iterator[tuple[int, slice, Integers, Integers
         yield k, here, table.rest[here], table.largest[here]
 
 
-def _padded(polynomial: fmpq_poly, length: int) -> list[object]:
+def _padded(polynomial: fmpq_poly, length: int) -> list[Any]:
     return [polynomial[power] for power in range(length)]

@@ -1,0 +1,86 @@
+"""G2 for every activation: the orders' Gram matrix against e_k and against drawn matrices."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expansion import InputError, spectrum
+from expansion.growth.drawn import drawn_towers
+from expansion.growth.frozen import frozen_spectrum
+from expansion.growth.mean_field import mean_field
+from expansion.growth.setting import Setting
+from proofs_check.strategies import scaling_rules
+
+
+@given(scaling_rules(), st.integers(1, 10), st.sampled_from(["relu", "linear", "leaky-relu"]))
+def test_homogeneous_branches_give_elementary_symmetric_polynomials(rule, depth, branch):
+    found = frozen_spectrum(Setting(branch), rule, depth, depth)
+    energies = np.diag(found.grams) * math.exp(found.log_energy)
+    wanted = spectrum(depth, rule, depth).energy
+    assert np.allclose(energies, wanted, rtol=1e-9, atol=1e-13 * wanted.max())
+    assert np.allclose(found.grams, np.diag(np.diag(found.grams)), atol=1e-13)
+
+
+@pytest.mark.parametrize("branch", ["tanh", "erf", "sin", "gelu", "silu", "relu"])
+@pytest.mark.parametrize("block", ["pre-activation", "activation-first", "pre-norm", "post-norm"])
+@pytest.mark.parametrize("layers", [None, 3])
+def test_orders_add_up_to_the_mean_field_energy(branch, block, layers):
+    setting = Setting(branch, block, weight_variance=1.3, layers=layers)
+    found = frozen_spectrum(setting, "0.8", 7, 7)
+    predicted = mean_field(setting, "0.8", 7)
+    assert math.isclose(found.log_energy, predicted.log_energy, rel_tol=1e-9, abs_tol=1e-9)
+    assert found.grams.sum() == pytest.approx(1)
+    assert found.grams.sum(axis=1) == pytest.approx(found.along, abs=1e-12)
+    # A shorter list of orders is a part of the longer one.
+    short = frozen_spectrum(setting, "0.8", 7, 3)
+    assert np.allclose(short.grams, found.grams[:4, :4], rtol=1e-12)
+    # Σ k·(energy along order k) is the mean order.
+    assert np.arange(8) @ found.along == pytest.approx(predicted.mean_order, rel=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("branch", "block", "layers"),
+    [
+        ("tanh", "pre-activation", None),
+        ("gelu", "pre-norm", None),
+        ("silu", "activation-first", None),
+        ("erf", "post-norm", 3),
+        ("relu", "pre-activation", 3),
+    ],
+)
+def test_drawn_matrices_have_these_grams(branch, block, layers):
+    setting, trials = Setting(branch, block, layers=layers), 600
+    found = frozen_spectrum(setting, "1", 4, 4)
+    predicted = found.grams * math.exp(found.log_energy)
+    means, errors = [], []
+    for width in (64, 32):
+        grams = drawn_towers(
+            setting, "1", 4, dimension=width, width=width, trials=trials, seed=2, orders=True
+        ).grams
+        means.append(grams.mean(axis=0))
+        errors.append(grams.std(axis=0) / math.sqrt(trials))
+    limit, error = 2 * means[0] - means[1], np.hypot(2 * errors[0], errors[1]) + 1e-9
+    assert np.all(np.abs(limit - predicted) < 4 * error)
+    if branch == "tanh":  # orders of a smooth branch are correlated: e_k alone would be refuted
+        assert np.abs(limit[1, 2] / error[1, 2]) > 8
+
+
+def test_orders_of_drawn_matrices_add_up_to_the_signal():
+    drawn = drawn_towers(Setting("gelu"), "half", 3, dimension=5, width=6, trials=4, orders=True)
+    assert np.allclose(drawn.grams.sum(axis=(1, 2)), drawn.energies)
+
+
+@pytest.mark.parametrize(
+    "setting", [Setting(bias_variance=0.1), Setting("relu", "post-activation")]
+)
+def test_where_it_is_not_defined_it_is_refused(setting):
+    for ask in (
+        lambda: frozen_spectrum(setting, "1", 3, 3),
+        lambda: drawn_towers(setting, "1", 3, orders=True),
+    ):
+        with pytest.raises(InputError, match="bias"):
+            ask()
