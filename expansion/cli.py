@@ -88,8 +88,8 @@ def expand(
     DEPTH may be the letter n: sums over block numbers or, with --tied, polynomials in n.
     """
     from expansion.series.expansion import expand as expand_tower
-    from expansion.series.expansion import refuse_above
     from expansion.series.indexed import expand_indexed
+    from expansion.series.size import refuse_above
     from expansion.towers.scaling import ScalingRule
     from expansion.towers.tower import Tower
 
@@ -149,7 +149,7 @@ def trees(order: Order, format: Format = "text") -> None:
     """List every rooted tree with its symmetry, factorial, order polynomial and ω."""
     from expansion.report.grid import print_table
     from expansion.report.tables import tree_row, trees_grid
-    from expansion.series.expansion import refuse_above
+    from expansion.series.size import refuse_above
     from expansion.trees.generate import rooted_trees
 
     check_format(format, ("text", "json"))

@@ -23,14 +23,10 @@ from sympy.polys.rings import ring
 from expansion.errors import InputError, TooManyTermsError
 from expansion.series.composition import composed_orders
 from expansion.series.differentials import Differentials
-from expansion.series.expansion import (
-    DEFAULT_BUDGET,
-    Expansion,
-    expand,
-    term_count,
-    weighted_labellings,
-)
+from expansion.series.expansion import Expansion, expand
 from expansion.series.jets import jet_orders
+from expansion.series.size import DEFAULT_BUDGET, term_count
+from expansion.series.tied import weighted_labellings
 from expansion.towers.branches.abstract import AbstractBranch
 from expansion.towers.branches.layered import AffineBranch, MLPBranch
 from expansion.towers.branches.symbolic import SymbolicBranch

@@ -25,7 +25,8 @@ from typing import Any
 
 from expansion.checking import check_count
 from expansion.errors import InputError
-from expansion.series.expansion import DEFAULT_BUDGET, Expansion, refuse_above
+from expansion.series.expansion import Expansion
+from expansion.series.size import DEFAULT_BUDGET, refuse_above
 from expansion.towers.tower import Tower
 from expansion.trees.generate import labelled_trees, rooted_trees
 from expansion.trees.labelled import Forest, LabelledTree, Term

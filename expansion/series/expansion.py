@@ -28,47 +28,29 @@ per-block scales, derived for this project.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from itertools import accumulate
-from math import prod
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from flint import fmpq_poly
 
 from expansion.checking import check_count
-from expansion.errors import InputError, TooManyTermsError
+from expansion.errors import InputError
 from expansion.series.differentials import Differentials
 from expansion.series.lazy_terms import LabelledTerms
 from expansion.series.notation import LATEX, UNICODE, Style, write_coefficient, write_term
+from expansion.series.size import DEFAULT_BUDGET, refuse_above
+from expansion.series.tied import polynomial_coefficient, tied_coefficients, tied_terms
 from expansion.towers.arrays import Array
 from expansion.towers.tower import Tower
-from expansion.trees.counting import forest_counts, rooted_tree_counts, tree_counts
-from expansion.trees.generate import rooted_forests, rooted_trees
 from expansion.trees.labelled import Forest, Term
-from expansion.trees.order_polynomials import factored, order_polynomial
 from expansion.trees.tree import Tree
 
 if TYPE_CHECKING:
     import sympy
 
-__all__ = [
-    "DEFAULT_BUDGET",
-    "Expansion",
-    "expand",
-    "refuse_above",
-    "term_count",
-    "weighted_labellings",
-]
-
-DEFAULT_BUDGET = 1_000_000
-_EXACTLY_COUNTED = 128  # orders whose terms are counted in well under a second
-_INSTEAD = (
-    "for the counts alone use count, for the sum of each order jet_orders or gated_orders, "
-    "for its size spectrum; or lower the order"
-)
+__all__ = ["Expansion", "expand"]
 
 
 class Expansion(Mapping[Term, Any]):
@@ -299,21 +281,6 @@ class Expansion(Mapping[Term, Any]):
         return parts
 
 
-def term_count(depth: int | None, order: int, *, tied: bool, decoder: bool) -> int:
-    """How many terms :func:`expand` would return, known before any is made (claims C2, C3).
-
-    Examples
-    --------
-    >>> term_count(5, 5, tied=False, decoder=False)
-    414
-    """
-    if tied or depth is None:
-        # Forests with k vertices are trees with k + 1.
-        rooted = rooted_tree_counts(order + 1)
-        return sum(rooted[1:]) if decoder else sum(rooted[1 : order + 1])
-    return sum(forest_counts(depth, order)) if decoder else sum(tree_counts(depth, order)[1:])
-
-
 def expand(
     tower: Tower | int | str,
     order: int,
@@ -363,35 +330,14 @@ def expand(
     depth = _depth_of(tower, tied)
     refuse_above(budget, depth, order, tied=tied, decoder=decoder)
     if depth is None:
-        shapes = _tied_terms(order, decoder)
-        return Expansion({shape: _polynomial(shape) for shape in shapes}, order, None)
+        shapes = tied_terms(order, decoder)
+        return Expansion({s: polynomial_coefficient(s) for s in shapes}, order, None)
     built = tower if isinstance(tower, Tower) else Tower.abstract(depth, tied=tied)
     if tied:
         if not built.is_tied:
             raise InputError("one branch shared by all blocks", "branches that differ", "untie")
-        return Expansion(_tied(built.scales, order, decoder), order, built)
+        return Expansion(tied_coefficients(built.scales, order, decoder), order, built)
     return Expansion(LabelledTerms(built.scales, order, decoder=decoder), order, built)
-
-
-def refuse_above(budget: int, depth: int | None, order: int, *, tied: bool, decoder: bool) -> None:
-    """Raise at once if an expansion would have more than ``budget`` terms.
-
-    Raises
-    ------
-    TooManyTermsError
-        With the number of terms (exact up to order 128), and what to do instead.
-    """
-    budget = check_count(budget, "budget", least=0)
-    # An exact count of a great order takes long itself: its lower orders are enough to refuse.
-    counted = order
-    while counted > _EXACTLY_COUNTED:
-        counted //= 2
-    terms = term_count(depth, counted, tied=tied, decoder=decoder)
-    if terms <= budget and counted < order:
-        terms = term_count(depth, order, tied=tied, decoder=decoder)
-        counted = order
-    if terms > budget:
-        raise TooManyTermsError(terms, budget, _INSTEAD, at_least=counted < order)
 
 
 def _depth_of(tower: Tower | int | str, tied: bool) -> int | None:
@@ -403,45 +349,6 @@ def _depth_of(tower: Tower | int | str, tied: bool) -> int | None:
             raise InputError("a number as the depth of an untied tower", "n", mend)
         return None
     return check_count(tower, "depth", least=1)
-
-
-def _tied(scales: Sequence[Any], order: int, decoder: bool) -> dict[Term, Any]:
-    return {
-        term: weighted_labellings(term, scales) / term.symmetry
-        for term in _tied_terms(order, decoder)
-    }
-
-
-def _tied_terms(order: int, decoder: bool) -> Iterator[Any]:
-    for size in range(0 if decoder else 1, order + 1):
-        yield from rooted_forests(size) if decoder else rooted_trees(size)
-
-
-def weighted_labellings(term: Tree | Forest[Tree], scales: Sequence[Any]) -> Any:
-    """Σ over strict labellings of Π λ: Ω° when all scales are 1.
-
-    Examples
-    --------
-    >>> weighted_labellings(Tree.chain(2), [Fraction(1), Fraction(1, 2), Fraction(1, 3)])
-    Fraction(1, 1)
-    """
-    common = scales[0] if all(scale == scales[0] for scale in scales) else None
-    weights = [Fraction(1)] * len(scales) if common is not None else scales
-
-    def prefix(tree: Tree) -> list[Any]:
-        below = [prefix(child) for child in tree.children]
-        steps = [w * prod(b[j] for b in below) for j, w in enumerate(weights)]
-        return list(accumulate(steps, initial=Fraction(0)))
-
-    trees = term.trees if isinstance(term, Forest) else (term,)
-    total = prod((prefix(tree)[-1] for tree in trees), start=Fraction(1))
-    return total if common is None else total * common**term.order
-
-
-def _polynomial(term: Tree | Forest[Tree]) -> sympy.Expr:
-    """Ω°(τ; n)/σ(τ) as a factored polynomial in n."""
-    trees = term.trees if isinstance(term, Forest) else (term,)
-    return factored(prod(map(order_polynomial, trees), start=fmpq_poly([1])) / term.symmetry)
 
 
 def _to_sympy(value: Any) -> sympy.Expr:

@@ -24,8 +24,9 @@ from typing import Any
 
 from expansion.checking import check_count
 from expansion.errors import TooManyTermsError
-from expansion.series.expansion import DEFAULT_BUDGET, Expansion, refuse_above
+from expansion.series.expansion import Expansion
 from expansion.series.notation import LATEX, UNICODE, Style, write_coefficient, write_indexed
+from expansion.series.size import DEFAULT_BUDGET, refuse_above
 from expansion.towers.tower import Tower
 from expansion.trees.counting import tree_counts
 from expansion.trees.generate import labelled_trees

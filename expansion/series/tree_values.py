@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from expansion.checking import check_count
 from expansion.errors import InputError
-from expansion.series.expansion import DEFAULT_BUDGET, refuse_above
+from expansion.series.size import DEFAULT_BUDGET, refuse_above
 from expansion.towers.arrays import Array, as_array
 from expansion.towers.tower import Tower
 from expansion.trees.generate import labelled_trees
