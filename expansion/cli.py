@@ -79,6 +79,9 @@ def expand(
     order: Order,
     tied: Annotated[bool, typer.Option("--tied", help="All blocks share one branch.")] = False,
     decoder: Annotated[bool, typer.Option("--decoder", help="Expand D∘H_n.")] = False,
+    scalar: Annotated[
+        bool, typer.Option("--scalar", help="One dimension: collapse terms that are equal there.")
+    ] = False,
     rule: Annotated[str, typer.Option(help="Scales: 1, 1/n, lambda, lambda_l, @FILE, ….")] = "1",
     budget: Annotated[str, typer.Option(help="Largest number of terms.")] = "1000000",
     format: Annotated[str, typer.Option("--format", help="text, json or latex.")] = "text",
@@ -100,12 +103,12 @@ def expand(
     symbolic = depth.strip() == "n"
     if symbolic and chosen != ScalingRule("1"):
         raise InputError("the rule 1 for a symbolic depth", rule, "give a number as the depth")
-    if symbolic and decoder and not tied:
-        raise InputError("--tied with --decoder at a symbolic depth", "--decoder alone", "add it")
+    if symbolic and scalar and not tied:
+        raise InputError("a number as the depth, or --tied, with --scalar", depth, "give one")
     expansion: Any
     number: int | None = None
     if symbolic and not tied:
-        expansion = expand_indexed(largest, budget=min(allowed, 20_000))
+        expansion = expand_indexed(largest, decoder=decoder, budget=min(allowed, 20_000))
     elif symbolic:
         expansion = expand_tower("n", largest, tied=True, decoder=decoder, budget=allowed)
     else:
@@ -113,6 +116,10 @@ def expand(
         refuse_above(allowed, number, largest, tied=tied, decoder=decoder)
         tower = Tower.abstract(number, chosen, tied=tied)
         expansion = expand_tower(tower, largest, tied=tied, decoder=decoder, budget=allowed)
+    if scalar:
+        from expansion.series.scalar import one_dimensional
+
+        expansion = one_dimensional(expansion)
     if format == "json":
         settings = {"order": largest, "tied": tied, "decoder": decoder, "rule": chosen.text}
         shown = "n" if symbolic else number

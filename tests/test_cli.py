@@ -68,6 +68,19 @@ def test_expand_with_a_symbolic_depth_gives_sums(answer, command):
     assert "Σ_{i<j} fⱼ′fᵢ" in command("expand", "--depth", "n", "--order", 2)[1]
 
 
+def test_expand_in_one_dimension_collapses_isomeric_trees(answer, command):
+    terms = answer("expand", "--depth", 4, "--order", 4, "--scalar")["terms"]
+    assert sum(term["order"] == 4 for term in terms) == 31
+    assert "½ f₂″ f₁²" in command("expand", "--depth", 2, "--order", 3, "--scalar")[1]
+
+
+def test_expand_with_a_symbolic_depth_and_a_decoder(command):
+    text = command("expand", "--depth", "n", "--order", 2, "--decoder")[1]
+    assert text.splitlines()[2] == (
+        "  + λ² [ ½ Σ_{i} D″(fᵢ, fᵢ) + Σ_{i<j} D″(fⱼ, fᵢ) + Σ_{i<j} D′fⱼ′fᵢ ]"
+    )
+
+
 def test_expand_with_a_symbol_for_every_scale(answer):
     terms = answer("expand", "--depth", 2, "--order", 3, "--rule", "lambda_l")["terms"]
     assert terms[-1]["coefficient"] == "lambda_1**2*lambda_2/2"
@@ -167,7 +180,7 @@ BAD = [
     ("expand", "--depth", "three", "--order", "2"),
     ("expand", "--depth", "3", "--order", "-1"),
     ("expand", "--depth", "3", "--order", "two"),
-    ("expand", "--depth", "n", "--order", "2", "--decoder"),
+    ("expand", "--depth", "n", "--order", "2", "--scalar"),
     ("expand", "--depth", "m", "--order", "2"),
     ("expand", "--depth", "3", "--order", "2", "--rule", "half"),
     ("expand", "--depth", "n", "--order", "2", "--tied", "--rule", "1/n"),

@@ -16,6 +16,14 @@ def test_the_sums_give_the_concrete_terms_of_every_depth(order, depth):
     assert expand_indexed(order).at(depth) == expand(depth, order)
 
 
+@pytest.mark.parametrize("order", range(5))
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_the_sums_with_a_decoder_give_the_concrete_forests(order, depth):
+    concrete = expand_indexed(order, decoder=True).at(depth)
+    assert concrete == expand(depth, order, decoder=True)
+    assert len(list(patterns(order, decoder=True))) == pattern_count(order, decoder=True)
+
+
 @pytest.mark.parametrize("order", range(1, 7))
 def test_patterns_are_counted_before_any_is_made(order):
     found = list(patterns(order))

@@ -28,7 +28,7 @@ per-block scales, derived for this project.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -239,29 +239,39 @@ class Expansion(Mapping[Term, Any]):
         return f"$\\displaystyle {self.latex(limit=24)}$"
 
     def _write(self, style: Style, limit: int | None) -> str:
+        orders = {
+            k: [
+                write_coefficient(value, style) + write_term(term, style)
+                for term, value in self.order(k).items()
+                if value != 0
+            ]
+            for k in range(self.max_order + 1)
+        }
+        return self.write_orders(orders, style, limit)
+
+    def write_orders(
+        self, orders: Mapping[int, Sequence[str]], style: Style, limit: int | None
+    ) -> str:
+        """Written terms of each order as one formula, at most ``limit`` of an order."""
         depth = "n" if self.tower is None else str(self.tower.depth)
         tower = style.branch("H", depth)
         name = f"D({tower}(x))" if self._has_decoder() else f"{tower}(x)"
         lines = [] if self.start == 0 else [write_coefficient(self.start, style) + "x"]
         unit = self.tower is None or self.tower.rule.text == "1"
-        for k in range(self.max_order + 1):
-            terms = {term: value for term, value in self.order(k).items() if value != 0}
+        opening, closing = ("[ ", " ]") if style is UNICODE else (r"\left[", r"\right]")
+        for k, terms in orders.items():
             if not terms:
                 continue
-            shown = list(terms.items())[:limit]
-            pieces = [write_coefficient(v, style) + write_term(t, style) for t, v in shown]
-            if len(terms) > len(shown):
-                more = len(terms) - len(shown)
+            pieces = list(terms[:limit])
+            if len(terms) > len(pieces):
+                more = len(terms) - len(pieces)
                 pieces.append(f"… {more:,} more" if style is UNICODE else rf"\cdots ({more})")
-            inside = " + ".join(pieces).replace("+ -", "- ")
+            inside = " + ".join(pieces)
             power = style.power(style.scale, k) if unit and k else ""
-            opening, closing = ("[ ", " ]") if style is UNICODE else (r"\left[", r"\right]")
-            lines.append(f"{power} {opening}{inside}{closing}".strip() if power else inside)
-        next_order = style.power(style.scale, self.max_order + 1)
-        lines.append(f"O({next_order})")
-        if style is LATEX:
-            return f"{name} = " + " + ".join(lines).replace("+ -", "- ")
-        return f"{name} = " + "\n  + ".join(lines).replace("+ -", "- ")
+            lines.append(f"{power} {opening}{inside}{closing}" if power else inside)
+        lines.append(f"O({style.power(style.scale, self.max_order + 1)})")
+        written = (" + " if style is LATEX else "\n  + ").join(lines)
+        return f"{name} = {written}".replace("+ -", "- ")
 
     def _has_decoder(self) -> bool:
         if isinstance(self._terms, LabelledTerms):

@@ -28,28 +28,40 @@ from expansion.series.expansion import Expansion
 from expansion.series.notation import LATEX, UNICODE, Style, write_coefficient, write_indexed
 from expansion.series.size import DEFAULT_BUDGET, refuse_above
 from expansion.towers.tower import Tower
-from expansion.trees.counting import tree_counts
-from expansion.trees.generate import labelled_trees
-from expansion.trees.labelled import LabelledTree, Term
+from expansion.trees.counting import forest_counts, tree_counts
+from expansion.trees.generate import labelled_forests, labelled_trees
+from expansion.trees.labelled import Forest, LabelledTree, Term
 from expansion.trees.tree import fold
 
 __all__ = ["IndexedExpansion", "expand_indexed", "pattern_count", "patterns"]
 
+Pattern = LabelledTree | Forest[LabelledTree]
 
-def patterns(order: int) -> Iterator[LabelledTree]:
-    """Labelled trees of that order whose labels are exactly 1..r, for some r.
+
+def patterns(order: int, *, decoder: bool = False) -> Iterator[Pattern]:
+    """Labelled trees, or forests, of that order whose labels are exactly 1..r, for some r.
+
+    Parameters
+    ----------
+    order : int
+        k ≥ 0.
+    decoder : bool
+        Whether forests are wanted, for the terms of D∘H_n.
 
     Examples
     --------
     >>> [str(pattern) for pattern in patterns(3)]
     ['2[1,1]', '3[2,1]', '3[2[1]]']
+    >>> [str(pattern) for pattern in patterns(2, decoder=True)]
+    ['D[1,1]', 'D[2,1]', 'D[2[1]]']
     """
-    for tree in labelled_trees(order, order):
-        if tree.order == order and len(set(tree.labels)) == tree.label:
-            yield tree
+    found: Iterator[Any] = (labelled_forests if decoder else labelled_trees)(order, order)
+    for term in found:
+        if term.order == order and len(set(term.labels)) == max(term.labels, default=0):
+            yield term
 
 
-def pattern_count(order: int) -> int:
+def pattern_count(order: int, *, decoder: bool = False) -> int:
     """How many patterns an order has, known before any is made.
 
     A tower of depth n has Σ_r C(n, r) p_r labelled trees of order k; inverting this at n ≤ k
@@ -60,8 +72,9 @@ def pattern_count(order: int) -> int:
     >>> [pattern_count(order) for order in range(1, 6)]
     [1, 1, 3, 12, 64]
     """
-    differences = [tree_counts(depth, order)[order] for depth in range(order + 1)]
-    total = 0
+    counts = forest_counts if decoder else tree_counts
+    differences = [counts(depth, order)[order] for depth in range(order + 1)]
+    total = differences[0] if decoder else 0  # D itself has no labels
     for _ in range(order):
         differences = [b - a for a, b in pairwise(differences)]
         total += differences[0]
@@ -74,10 +87,12 @@ class IndexedExpansion:
 
     Parameters
     ----------
-    terms : tuple of LabelledTree
+    terms : tuple of LabelledTree, or of Forest
         The patterns, by order.
     max_order : int
         Largest order K.
+    decoder : bool
+        Whether D∘H_n is expanded.
 
     Examples
     --------
@@ -89,8 +104,9 @@ class IndexedExpansion:
       + O(λ⁴)
     """
 
-    terms: tuple[LabelledTree, ...]
+    terms: tuple[Pattern, ...]
     max_order: int
+    decoder: bool = False
 
     def at(self, depth: int, *, budget: int = DEFAULT_BUDGET) -> Expansion:
         """The concrete terms for a tower of that depth, with scale 1.
@@ -101,11 +117,11 @@ class IndexedExpansion:
             When there would be more than ``budget``.
         """
         depth = check_count(depth, "depth", least=1)
-        refuse_above(budget, depth, self.max_order, tied=False, decoder=False)
+        refuse_above(budget, depth, self.max_order, tied=False, decoder=self.decoder)
         concrete: dict[Term, Any] = {
             _relabelled(pattern, blocks): Fraction(1, pattern.symmetry)
             for pattern in self.terms
-            for blocks in combinations(range(1, depth + 1), pattern.label)
+            for blocks in combinations(range(1, depth + 1), max(pattern.labels, default=0))
         }
         return Expansion(concrete, self.max_order, Tower.abstract(depth))
 
@@ -136,9 +152,12 @@ class IndexedExpansion:
         return f"$\\displaystyle {self.latex()}$"
 
     def _write(self, style: Style) -> str:
-        lines = [f"{style.branch('H', 'n')}(x) = x"]
+        tower = f"{style.branch('H', 'n')}(x)"
+        lines = [f"D({tower}) = D" if self.decoder else f"{tower} = x"]
         opening, closing = ("[ ", " ]") if style is UNICODE else (r"\left[", r"\right]")
         for order, group in groupby(self.terms, key=lambda pattern: pattern.order):
+            if order == 0:
+                continue
             inside = " + ".join(
                 write_coefficient(Fraction(1, p.symmetry), style) + write_indexed(p, style)
                 for p in group
@@ -148,13 +167,15 @@ class IndexedExpansion:
         return ("\n  + " if style is UNICODE else " + ").join(lines)
 
 
-def expand_indexed(order: int, *, budget: int = 20_000) -> IndexedExpansion:
+def expand_indexed(order: int, *, decoder: bool = False, budget: int = 20_000) -> IndexedExpansion:
     """Expand an untied tower of symbolic depth to order K.
 
     Parameters
     ----------
     order : int
         K ≥ 0.
+    decoder : bool
+        Whether to expand D∘H_n (claim E2).
     budget : int
         Largest number of patterns.
 
@@ -168,18 +189,20 @@ def expand_indexed(order: int, *, budget: int = 20_000) -> IndexedExpansion:
     >>> [str(pattern) for pattern in expand_indexed(2).terms]
     ['1', '2[1]']
     """
-    order = check_count(order, "order", least=0)
-    terms = sum(pattern_count(k) for k in range(1, order + 1))
+    orders = range(0 if decoder else 1, check_count(order, "order", least=0) + 1)
+    terms = sum(pattern_count(k, decoder=decoder) for k in orders)
     if terms > budget:
         raise TooManyTermsError(terms, budget, "lower the order, or expand with tied=True")
-    found = tuple(pattern for k in range(1, order + 1) for pattern in patterns(k))
-    return IndexedExpansion(found, order)
+    found = tuple(pattern for k in orders for pattern in patterns(k, decoder=decoder))
+    return IndexedExpansion(found, orders.stop - 1, decoder)
 
 
-def _relabelled(pattern: LabelledTree, blocks: tuple[int, ...]) -> LabelledTree:
+def _relabelled(pattern: Pattern, blocks: tuple[int, ...]) -> Pattern:
     # An increasing relabelling keeps every order of children, so nothing is sorted anew.
-    def rename(vertex: LabelledTree, children: list[LabelledTree]) -> LabelledTree:
+    def rename(vertex: Pattern, children: list[LabelledTree]) -> Pattern:
+        if isinstance(vertex, Forest):
+            return Forest(tuple(children))
         return LabelledTree.from_sorted(blocks[vertex.label - 1], tuple(children))
 
-    renamed: LabelledTree = fold(pattern, rename)
+    renamed: Pattern = fold(pattern, rename)
     return renamed

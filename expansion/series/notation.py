@@ -156,21 +156,26 @@ def write_coefficient(coefficient: Any, style: Style = UNICODE) -> str:
     return f"({text}) " if getattr(coefficient, "is_Add", False) else f"{text} "
 
 
-def write_indexed(pattern: LabelledTree, style: Style = UNICODE, letter: str = "f") -> str:
-    """A labelled tree with letters for labels, under the sum over all increasing choices.
+def write_indexed(
+    pattern: LabelledTree | Forest[LabelledTree], style: Style = UNICODE, letter: str = "f"
+) -> str:
+    """A labelled tree or forest with letters for labels, summed over all increasing choices.
 
     Examples
     --------
     >>> write_indexed(LabelledTree.parse("2[1,1]"))
     'Σ_{i<j} fⱼ″(fᵢ, fᵢ)'
     """
-    few = pattern.label <= len(_LETTERS)
-    names = list(_LETTERS if few else _numbered(pattern.label))[: pattern.label]
+    largest = max(pattern.labels, default=0)
+    names = list(_LETTERS if largest <= len(_LETTERS) else _numbered(largest))[:largest]
 
-    def write(vertex: LabelledTree, arguments: list[str]) -> str:
-        return _write(style.branch(letter, names[vertex.label - 1]), arguments, style)
+    def write(vertex: Any, arguments: list[str]) -> str:
+        label = getattr(vertex, "label", None)
+        root = "D" if label is None else style.branch(letter, names[label - 1])
+        return _write(root, arguments, style)
 
-    return style.total("<".join(names)) + str(fold(pattern, write))
+    written = str(fold(pattern, write))
+    return style.total("<".join(names)) + written if names else written
 
 
 def _unicode_symbols(text: str) -> str:
