@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from expansion.errors import InputError, TooManyTermsError
+    from expansion.growth.advice import Advice, advise
+    from expansion.growth.mean_field import MeanField, mean_field
+    from expansion.growth.path_lesions import lesion_shares
+    from expansion.growth.path_polynomials import PathPolynomial, path_polynomial
+    from expansion.growth.setting import Setting
     from expansion.growth.spectrum import Spectrum, spectrum
     from expansion.growth.table import GrowthTable, growth_table
     from expansion.series.algebra import compose, substituted
@@ -21,8 +26,10 @@ if TYPE_CHECKING:
     from expansion.series.gated_paths import gated_orders
     from expansion.series.indexed import IndexedExpansion, expand_indexed
     from expansion.series.jets import jet_orders
+    from expansion.series.scalar import ScalarExpansion, one_dimensional
     from expansion.series.subnetworks import SubnetworkEnsemble, subnetwork_orders
     from expansion.series.tree_values import TreeValues, tree_values
+    from expansion.towers.architectures.architecture import Architecture
     from expansion.towers.branches.abstract import AbstractBranch
     from expansion.towers.branches.layered import AffineBranch, MLPBranch, relu_branch
     from expansion.towers.branches.symbolic import SymbolicBranch
@@ -38,6 +45,11 @@ __version__ = "0.1.0"
 # does not wait for sympy and numba.
 _HOMES = {
     "errors": ("InputError", "TooManyTermsError"),
+    "growth.advice": ("Advice", "advise"),
+    "growth.mean_field": ("MeanField", "mean_field"),
+    "growth.path_lesions": ("lesion_shares",),
+    "growth.path_polynomials": ("PathPolynomial", "path_polynomial"),
+    "growth.setting": ("Setting",),
     "growth.spectrum": ("Spectrum", "spectrum"),
     "growth.table": ("GrowthTable", "growth_table"),
     "series.algebra": ("compose", "substituted"),
@@ -47,8 +59,10 @@ _HOMES = {
     "series.gated_paths": ("gated_orders",),
     "series.indexed": ("IndexedExpansion", "expand_indexed"),
     "series.jets": ("jet_orders",),
+    "series.scalar": ("ScalarExpansion", "one_dimensional"),
     "series.subnetworks": ("SubnetworkEnsemble", "subnetwork_orders"),
     "series.tree_values": ("TreeValues", "tree_values"),
+    "towers.architectures.architecture": ("Architecture",),
     "towers.branches.abstract": ("AbstractBranch",),
     "towers.branches.layered": ("AffineBranch", "MLPBranch", "relu_branch"),
     "towers.branches.symbolic": ("SymbolicBranch",),
