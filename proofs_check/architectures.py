@@ -104,8 +104,7 @@ def _all_ends(architecture: Architecture) -> Sequence[Weight]:
     """Paths from the source to any node, not only to the sink."""
     total: list[Weight] = []
     for node in architecture.nodes[1:]:
-        part = [e for e in architecture.edges]
-        for path in _paths(part, architecture.source, node):
+        for path in _paths(architecture.edges, architecture.source, node):
             k = sum(edge.order for edge in path)
             total += [0] * (k + 1 - len(total))
             total[k] += 1
@@ -126,9 +125,8 @@ def _first_path_twice(architecture: Architecture) -> Sequence[Weight]:
 
 def _lesions(subject: Lesion, effort: Effort) -> Evidence:
     def counterexample(graph: Architecture) -> str | None:
-        for name in sorted(
-            {part for block in graph.blocks for part in (block, block.split(".")[0])}
-        ):
+        names = {part for block in graph.blocks for part in (block, block.split(".")[0])}
+        for name in sorted(names):
             true = _enumerated(graph, _edges_of(graph, name))
             claimed = list(subject(graph, name))
             given = {"architecture": graph, "without": name}

@@ -38,7 +38,7 @@ from proofs_check.check import Check, Effort
 from proofs_check.evidence import Evidence, Verdict, difference, exhaust
 from proofs_check.interpolation import polynomial_through
 
-__all__ = ["A000081", "CHECKS", "pascal"]
+__all__ = ["A000081", "CHECKS", "exponential", "multisets", "pascal"]
 
 Number = int | Fraction
 Counts = Callable[[int, int], Sequence[Number]]
@@ -169,7 +169,7 @@ def _generated(
     return procedure
 
 
-def _exponential(series: list[fmpq_poly]) -> list[fmpq_poly]:
+def exponential(series: list[fmpq_poly]) -> list[fmpq_poly]:
     """exp of a power series without constant term: n b_n = Σ_k k a_k b_{n−k}."""
     result = [fmpq_poly([1])]
     for n in range(1, len(series)):
@@ -178,13 +178,13 @@ def _exponential(series: list[fmpq_poly]) -> list[fmpq_poly]:
     return result
 
 
-def _multisets(series: list[fmpq_poly]) -> list[fmpq_poly]:
+def multisets(series: list[fmpq_poly]) -> list[fmpq_poly]:
     """Exp(A) = exp Σ_m A(z^m)/m."""
     total = [fmpq_poly([0]) for _ in series]
     for k in range(1, len(series)):
         for m in range(1, (len(series) - 1) // k + 1):
             total[k * m] += series[k] / m
-    return _exponential(total)
+    return exponential(total)
 
 
 # --- C3: rooted trees and their labellings ----------------------------------------------------
@@ -298,7 +298,7 @@ CHECKS: tuple[Check[Any], ...] = (
     Check(
         "C2",
         "labelled trees by their generating function in n",
-        _generated(_multisets, leading=False),
+        _generated(multisets, leading=False),
         tree_counts,
         {
             "paths only": path_counts,
@@ -328,7 +328,7 @@ CHECKS: tuple[Check[Any], ...] = (
     Check(
         "C2",
         "weighted trees by their generating function in n",
-        _generated(_exponential, leading=True),
+        _generated(exponential, leading=True),
         weighted_tree_counts,
         {
             "1/σ dropped: Exp for exp": tree_counts,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import singledispatch
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,8 @@ def source(value: Any) -> str:
     """An expression that evaluates to ``value``.
 
     Numbers, text, lists, mappings, arrays, trees, polynomials, rules, branches, towers and
-    architectures; whole Fractions become integers and arrays become lists, which everything here takes in their place.
+    architectures; whole Fractions become integers and arrays become lists, which everything here
+    takes in their place.
 
     Raises
     ------
@@ -105,11 +107,15 @@ def source(value: Any) -> str:
 @source.register(type(None))
 @source.register(bool)
 @source.register(int)
-@source.register(float)
 @source.register(str)
 @source.register(Tree)
 def _as_repr(value: object) -> str:
     return repr(value)
+
+
+@source.register
+def _float(value: float) -> str:
+    return repr(value) if isfinite(value) else f"float('{value}')"
 
 
 @source.register

@@ -15,6 +15,8 @@ from typing import Any
 
 from expansion.errors import InputError
 from proofs_check import (
+    algebra,
+    aligned,
     architectures,
     counting,
     flow,
@@ -23,7 +25,9 @@ from proofs_check import (
     identity,
     induction,
     paths,
+    rules,
     subnetworks,
+    worst_case,
 )
 from proofs_check.check import Check, Effort, examine
 from proofs_check.claims import CLAIMS, claim_ids
@@ -35,6 +39,7 @@ __all__ = ["CHECKS", "Report", "Result", "Sabotage", "checks_of", "run", "verdic
 _FAMILIES = (
     induction,
     identity,
+    algebra,
     flow,
     paths,
     gates,
@@ -42,6 +47,9 @@ _FAMILIES = (
     counting,
     architectures,
     growth,
+    aligned,
+    rules,
+    worst_case,
 )
 _ORDER = list(CLAIMS)
 CHECKS: tuple[Check[Any], ...] = tuple(

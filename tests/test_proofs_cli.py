@@ -84,7 +84,7 @@ def test_a_claim_that_fails_is_exit_code_one(command, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--claim", "E99"], "claims among E1, E2, E3, E4, E5, E7, C1, C2, C3, G1, G2; got E99"),
+        (["--claim", "E99"], f"claims among {', '.join(CLAIMS)}; got E99"),
         (["--claim", "E1,,C1"], "claims among"),
         (["--claim"], "requires an argument"),
         (["--seed", "-1"], "seed must be a whole number of at least 0; got -1"),

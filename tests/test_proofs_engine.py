@@ -2,11 +2,14 @@
 
 import pytest
 
-from expansion.series import gated_paths
+from expansion.growth import path_polynomials, worst_case
+from expansion.series import algebra, flow, gated_paths, indexed, subnetworks
 from expansion.series import lazy_terms as theorem
+from expansion.towers.activations import Activation
 from expansion.towers.scaling import ScalingRule
 from expansion.trees import labelled, order_polynomials
 from expansion.trees.labelled import LabelledTree
+from expansion.trees.tree import Tree
 from proofs_check.evidence import Verdict
 from proofs_check.runner import run
 
@@ -60,9 +63,70 @@ def power_sums_for_elementary(patch):
     patch.setattr("expansion.growth.spectrum.weighted_path_counts", wrong)
 
 
+def modified_weights_positive(patch):
+    patch.setattr(
+        flow, "modified_weight", lambda tree: abs(order_polynomials.modified_weight(tree))
+    )
+
+
+def cuts_at_the_root_only(patch):
+    def wrong(tree):
+        for i, child in enumerate(tree.children):
+            yield Tree(tree.children[:i] + tree.children[i + 1 :]), child
+
+    patch.setattr(flow, "_cuts", wrong)
+
+
+def gates_are_slopes(patch):
+    patch.setattr(Activation, "gate", lambda self, a: self.derivative(a, 1))
+
+
+def moebius_without_signs(patch):
+    def wrong(values):
+        for step in (1, 2, 4, 8):
+            for row in range(len(values)):
+                if row & step:
+                    values[row] += values[row - step]
+        return values
+
+    wrong.py_func = wrong
+    patch.setattr(subnetworks, "moebius_transform", wrong)
+
+
+def composed_without_symmetry(patch):
+    patch.setattr(algebra, "_weight", lambda expansion, tree: expansion.get(tree, 0))
+
+
+def coincident_labels_forgotten(patch):
+    right = indexed.patterns
+
+    def wrong(*given, **options):
+        return (p for p in right(*given, **options) if len(set(p.labels)) == p.order)
+
+    patch.setattr(indexed, "patterns", wrong)
+
+
+def nothing_lesioned(patch):
+    right = path_polynomials.links_of
+    patch.setattr(
+        path_polynomials, "links_of", lambda architecture, without: right(architecture, ())
+    )
+
+
+def floats_squared(patch):
+    right = ScalingRule.floats
+    patch.setattr(ScalingRule, "floats", lambda rule, depth: right(rule, depth) ** 2)
+
+
+def worst_remainder_halved(patch):
+    right = worst_case._beyond_first_order
+    patch.setattr(worst_case, "_beyond_first_order", lambda steps: right(steps) / 2)
+
+
 @pytest.fixture
 def fresh_caches():
     caches = [order_polynomials.order_polynomial, order_polynomials._power_sum]
+    caches += [flow.euler_logarithm, flow._derivative_power]
     for cache in caches:
         cache.cache_clear()
     yield
@@ -78,9 +142,18 @@ def fresh_caches():
         (last_label_missing, ["E1", "E5"]),
         (scales_in_reverse, ["E1"]),
         (squares_not_squared, ["G1", "G2"]),
-        (offsets_everywhere, ["E7", "G2"]),
-        (order_polynomial_off_by_one, ["E3", "C3"]),
-        (power_sums_for_elementary, ["G2"]),
+        (offsets_everywhere, ["E7", "E7b", "G2"]),
+        (order_polynomial_off_by_one, ["E3", "E6", "C3"]),
+        (power_sums_for_elementary, ["G2", "G4"]),
+        (modified_weights_positive, ["E6"]),
+        (cuts_at_the_root_only, ["E6"]),
+        (gates_are_slopes, ["E7b"]),
+        (moebius_without_signs, ["E8"]),
+        (composed_without_symmetry, ["E4"]),
+        (coincident_labels_forgotten, ["E1"]),
+        (nothing_lesioned, ["C4"]),
+        (floats_squared, ["G3", "G4", "G5", "G8"]),
+        (worst_remainder_halved, ["G8"]),
     ],
 )
 def test_wrong_engines_are_caught(monkeypatch, fresh_caches, sabotage, claims):

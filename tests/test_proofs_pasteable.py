@@ -22,8 +22,10 @@ from expansion import (
 from proofs_check.pasteable import program, source
 from proofs_check.strategies import (
     affine_towers,
+    architectures,
     float_towers,
     labelled_trees,
+    layered_towers,
     points,
     polynomial_towers,
     rationals,
@@ -83,6 +85,7 @@ def test_rules_come_back(rule):
         st.tuples(polynomial_towers(ends=True, depths=(1, 3)), points(2)),
         st.tuples(affine_towers(), points(2)),
         st.tuples(relu_towers(), points(2)),
+        st.tuples(layered_towers(ends=True, depths=(1, 2)), points(2)),
     )
 )
 def test_towers_come_back(case):
@@ -101,6 +104,17 @@ def test_towers_come_back(case):
 @given(float_towers(), st.lists(st.floats(-1, 1), min_size=3, max_size=3))
 def test_float_towers_come_back_to_the_last_bit(tower, point):
     assert read_back(tower)(point).tolist() == tower(point).tolist()
+
+
+@given(st.one_of(architectures(), architectures(weights=rationals())))
+def test_architectures_come_back(graph):
+    again = read_back(graph)
+    assert again == graph
+    assert again.blocks == graph.blocks
+
+
+def test_infinite_bounds_come_back():
+    assert read_back([float("inf"), float("-inf")]) == [float("inf"), float("-inf")]
 
 
 def test_abstract_towers_come_back():
