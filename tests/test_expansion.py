@@ -4,13 +4,9 @@ Direct composition is `composed_orders` and, for single terms, polynomial rings 
 neither trees nor this project's evaluation.
 """
 
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Mapping
 from fractions import Fraction
 from math import prod
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,25 +16,18 @@ from hypothesis import strategies as st
 from sympy.polys.domains import QQ
 from sympy.polys.rings import ring
 
-from expansion.errors import InputError, TooManyTermsError
 from expansion.series.composition import composed_orders
 from expansion.series.differentials import Differentials
 from expansion.series.expansion import Expansion, expand
 from expansion.series.jets import jet_orders
-from expansion.series.size import DEFAULT_BUDGET, term_count
-from expansion.series.tied import weighted_labellings
-from expansion.towers.branches.abstract import AbstractBranch
 from expansion.towers.branches.layered import AffineBranch, MLPBranch
 from expansion.towers.branches.symbolic import SymbolicBranch
 from expansion.towers.tower import Tower
-from expansion.trees.generate import labelled_forests, labelled_trees, rooted_trees
+from expansion.trees.generate import labelled_forests, labelled_trees
 from expansion.trees.labelled import Forest, LabelledTree
-from expansion.trees.order_polynomials import labelling_count
-from expansion.trees.tree import Tree
 from proofs_check.strategies import float_towers, points, polynomial_towers, rationals, scalings
 from proofs_check.strategies import labelled_trees as some_labelled_tree
 
-ROOT = Path(__file__).parent.parent
 F = Fraction
 parse = LabelledTree.parse
 
@@ -446,59 +435,6 @@ def test_irrational_scales_stay_exact():
     assert differences == [0] * 10
 
 
-# ---- E3 ---------------------------------------------------------------------------------------
-
-
-@given(st.integers(1, 5), rationals(2))
-def test_tied_coefficients(depth, scale):
-    expansion = expand(Tower.abstract(depth, scale, tied=True), 5, tied=True)
-    assert set(expansion) == {t for k in range(1, 6) for t in rooted_trees(k)}
-    for tree, value in expansion.items():
-        assert value == scale**tree.order * F(labelling_count(tree, depth), tree.symmetry)
-
-
-@settings(max_examples=40)
-@given(st.integers(1, 4).flatmap(scalings))
-def test_tied_coefficients_are_sums_over_labelled_trees(rule):
-    # With a scale for every block: both conventions for 1/σ give the same number.
-    depth = len(rule.listed)
-    untied = expand(Tower.abstract(depth, rule), 5).by_shape()
-    tied = expand(Tower.abstract(depth, rule, tied=True), 5, tied=True)
-    for shape, value in tied.items():
-        assert value == sum(untied.get(shape, {}).values())
-        assert value == weighted_labellings(shape, rule.listed) / shape.symmetry
-
-
-def test_tied_forests_are_sums_over_labelled_forests():
-    scales = [F(1), F(1, 2), F(-3)]
-    untied = expand(Tower.abstract(3, scales), 4, decoder=True).by_shape()
-    tied = expand(Tower.abstract(3, scales, tied=True), 4, tied=True, decoder=True)
-    assert len(tied) == term_count(3, 4, tied=True, decoder=True)
-    for shape, value in tied.items():
-        assert value == sum(untied.get(shape, {}).values())
-
-
-@pytest.mark.parametrize("decoder", [False, True])
-def test_every_depth_at_once(decoder):
-    n = sympy.Symbol("n")
-    expansion = expand("n", 6, tied=True, decoder=decoder)
-    for depth in (1, 2, 7):
-        numbers = expand(Tower.abstract(depth, tied=True), 6, tied=True, decoder=decoder)
-        assert list(numbers) == list(expansion)
-        for term, value in expansion.items():
-            assert value.subs(n, depth) == sympy.Rational(*numbers[term].as_integer_ratio())
-    assert expand("n", 3, tied=True)[Tree.chain(3)] == sympy.factor(
-        sympy.binomial(n, 3).expand(func=True)
-    )
-
-
-def test_leading_coefficients_are_tree_factorials():
-    n = sympy.Symbol("n")
-    for tree, value in expand("n", 6, tied=True).items():
-        leading = sympy.Poly(value, n).LC()
-        assert leading == sympy.Rational(1, tree.factorial * tree.symmetry)
-
-
 # ---- Affine towers and jets ---------------------------------------------------------------------
 
 
@@ -542,222 +478,3 @@ def test_batches_of_inputs():
     for row in range(4):
         alone = expand(tower, 3).orders(batch[row])
         assert together[:, row] == pytest.approx(alone, rel=1e-13, abs=1e-15)
-
-
-# ---- The mapping ------------------------------------------------------------------------------
-
-
-class TestMapping:
-    def test_it_is_a_mapping(self):
-        expansion = expand(3, 3)
-        assert isinstance(expansion, Mapping)
-        assert len(expansion) == len(list(expansion)) == term_count(3, 3, tied=False, decoder=False)
-        assert parse("3[1,1]") in expansion
-        assert parse("4") not in expansion
-        assert expansion[parse("3[1,1]")] == F(1, 2)
-        with pytest.raises(KeyError):
-            expansion[parse("4")]
-        with pytest.raises(TypeError):
-            expansion[parse("1")] = F(2)
-
-    def test_orders_and_shapes_are_partitions(self):
-        expansion = expand(4, 4)
-        by_order = [expansion.order(k) for k in range(6)]
-        assert by_order[0] == by_order[5] == {}
-        assert {t for part in by_order for t in part} == set(expansion)
-        assert all(t.order == k for k, part in enumerate(by_order) for t in part)
-        by_shape = expansion.by_shape()
-        assert {t for part in by_shape.values() for t in part} == set(expansion)
-        assert all(t.shape == shape for shape, part in by_shape.items() for t in part)
-        assert sum(map(len, by_shape.values())) == len(expansion)
-
-    def test_shapes_of_tied_terms_are_themselves(self):
-        expansion = expand("n", 3, tied=True)
-        assert all(set(part) == {shape} for shape, part in expansion.by_shape().items())
-
-    @settings(max_examples=20)
-    @given(polynomial_towers(depths=(1, 3)), points(2))
-    def test_partial_sums_and_remainder(self, tower, x):
-        expansion = expand(tower, 4)
-        orders = composed_orders(tower, x, 4)
-        for k in range(5):
-            assert expansion.partial_sum(x, k).tolist() == sum(orders[: k + 1]).tolist()
-        assert expansion.partial_sum(x).tolist() == sum(orders).tolist()
-        remainder = tower(x) - sum(orders)
-        assert expansion.remainder(x).tolist() == remainder.tolist()
-
-    def test_partial_sums_beyond_what_was_computed_are_refused(self):
-        # 2⁴ = 16, and orders 0..2 add up to 11: silence would be a wrong answer.
-        expansion = expand(Tower.tied(AffineBranch([[1]]), 4), 2)
-        assert expansion.partial_sum([1], 2).tolist() == [11]
-        with pytest.raises(InputError, match=r"order"):
-            expansion.partial_sum([1], 4)
-
-    def test_representation(self):
-        assert repr(expand(3, 2)) == "<Expansion of depth 3 to order 2: 6 terms>"
-        assert (
-            repr(expand("n", 2, tied=True)) == "<Expansion of symbolic depth to order 2: 2 terms>"
-        )
-
-    def test_order_zero(self):
-        assert len(expand(3, 0)) == 0
-        assert dict(expand(3, 0, decoder=True)) == {Forest(): 1}
-        assert expand(GENERIC, 0).orders(POINT).tolist() == [POINT.tolist()]
-
-
-class TestToSympy:
-    @settings(max_examples=20)
-    @given(polynomial_towers(depths=(1, 3)), points(2))
-    def test_formulas(self, tower, x):
-        scale = sympy.Symbol("lambda")
-        matrix = expand(tower, 3).to_sympy()
-        at = dict(zip(tower.branches[0].variables, map(sympy.sympify, x), strict=True))
-        direct = composed_orders(tower, x, 3)
-        for coordinate, expression in enumerate(matrix):
-            polynomial = sympy.Poly(sympy.sympify(expression).subs(at, simultaneous=True), scale)
-            found = [polynomial.coeff_monomial(scale**k) for k in range(4)]
-            assert found == [sympy.sympify(row[coordinate]) for row in direct]
-
-    def test_symbols(self):
-        scale = sympy.Symbol("lambda")
-        expression = expand(2, 3).to_sympy()
-        names = {s.name for s in expression.free_symbols}
-        assert names == {"lambda", "x", "f_1", "f_2", "f_2' f_1", "f_2''(f_1, f_1)"}
-        assert expression.coeff(scale, 3) == sympy.Symbol("f_2''(f_1, f_1)") / 2
-        assert expand(1, 1, decoder=True).to_sympy().subs(scale, 0) == sympy.Symbol("D")
-
-    def test_every_depth(self):
-        n, scale = sympy.symbols("n lambda")
-        expression = expand("n", 2, tied=True).to_sympy()
-        assert expression.coeff(scale, 1) == n * sympy.Symbol("f")
-
-    def test_encoders_are_refused(self):
-        branch = GENERIC.branches[0]
-        with pytest.raises(InputError, match=r"a tower whose input is the branches' variables"):
-            expand(Tower([branch], encoder=branch), 1).to_sympy()
-
-
-class TestText:
-    def test_two_blocks(self):
-        assert str(expand(2, 3)) == (
-            "H₂(x) = x\n  + λ [ f₁ + f₂ ]\n  + λ² [ f₂′f₁ ]\n  + λ³ [ ½ f₂″(f₁, f₁) ]\n  + O(λ⁴)"
-        )
-
-    def test_latex_of_two_blocks(self):
-        assert expand(2, 3).latex() == (
-            r"H_2(x) = x + \lambda \left[f_1 + f_2\right] + \lambda^{2} \left[f_2' f_1\right]"
-            r" + \lambda^{3} \left[\frac{1}{2} f_2''(f_1, f_1)\right] + O(\lambda^{4})"
-        )
-
-    def test_a_decoder(self):
-        assert str(expand(1, 2, decoder=True)) == (
-            "D(H₁(x)) = D\n  + λ [ D′f₁ ]\n  + λ² [ ½ D″(f₁, f₁) ]\n  + O(λ³)"
-        )
-
-    def test_every_depth(self):
-        assert str(expand("n", 2, tied=True)) == (
-            "Hₙ(x) = x\n  + λ [ n f ]\n  + λ² [ n*(n - 1)/2 f′f ]\n  + O(λ³)"
-        )
-
-    def test_terms_beyond_the_limit_are_counted(self):
-        text = expand(20, 2).text(limit=3)
-        assert "f₁ + f₂ + f₃ + … 17 more" in text
-        assert "… 187 more" in text
-        assert r"\cdots (17)" in expand(20, 1).latex(limit=3)
-        assert "more" not in expand(20, 1).text(limit=20)
-
-    def test_numbers_for_scales_are_written(self):
-        text = str(expand(Tower.abstract(2, "1/3"), 2))
-        assert text == "H₂(x) = x\n  + ⅓ f₁ + ⅓ f₂\n  + 1/9 f₂′f₁\n  + O(λ³)"
-
-    def test_negative_terms_read_well(self):
-        text = str(expand(Tower.abstract(2, "-1/2"), 2))
-        assert "+ -" not in text
-        latex = expand(Tower.abstract(2, "-1/2"), 2).latex()
-        assert "+ -" not in latex
-
-    def test_terms_that_are_zero_are_not_written(self):
-        text = str(expand(Tower.abstract(2, "skipinit"), 2))
-        assert " 0 f" not in text
-
-    def test_notebooks(self):
-        shown = expand(2, 1)._repr_latex_()
-        assert shown.startswith("$")
-        assert shown.endswith("$")
-
-
-# ---- What is refused ---------------------------------------------------------------------------
-
-
-class TestRefused:
-    @pytest.mark.parametrize("depth", [0, -1, 1.5, "x", None, "", "1e3", float("nan")])
-    def test_depths(self, depth):
-        with pytest.raises(InputError, match=r"depth must be a whole number of at least 1; got"):
-            expand(depth, 2)
-
-    @pytest.mark.parametrize("order", [-1, 1.5, "x", None, float("inf")])
-    def test_orders(self, order):
-        with pytest.raises(InputError, match=r"order must be a whole number of at least 0; got"):
-            expand(2, order)
-        with pytest.raises(InputError, match=r"order must be"):
-            expand(2, 1).order(order)
-
-    def test_text_numbers_are_understood(self):
-        assert dict(expand("3", "2")) == dict(expand(3, 2))
-
-    def test_symbolic_depth_needs_tied_branches(self):
-        with pytest.raises(
-            InputError, match=r"a number as the depth of an untied tower; got n; add"
-        ):
-            expand("n", 2)
-
-    def test_tied_needs_one_branch(self):
-        with pytest.raises(InputError, match=r"one branch shared by all blocks"):
-            expand(GENERIC, 2, tied=True)
-
-    def test_symbolic_depth_has_no_values(self):
-        with pytest.raises(InputError, match=r"an expansion of a definite depth"):
-            expand("n", 2, tied=True).orders([1])
-
-    def test_abstract_branches_have_no_values(self):
-        with pytest.raises(InputError, match=r"a branch with values"):
-            expand(2, 2).orders([1])
-        with pytest.raises(InputError, match=r"a branch with values"):
-            expand(Tower([AbstractBranch()]), 1).remainder([1])
-
-    @pytest.mark.parametrize(("tied", "decoder"), [(False, False), (False, True), (True, True)])
-    def test_too_many_terms_are_refused_at_once(self, tied, decoder):
-        # Enumerating would take longer than the sun shines; the answer is a number.
-        with pytest.raises(TooManyTermsError, match=r"at most 1,000,000 terms; got about") as e:
-            expand(50, 50, tied=tied, decoder=decoder)
-        assert e.value.terms == term_count(50, 50, tied=tied, decoder=decoder) > 10**15
-        assert e.value.budget == DEFAULT_BUDGET
-        assert "jet_orders" in str(e.value)
-        assert "\n" not in str(e.value)
-
-    def test_enormous_requests_are_refused_at_once_too(self):
-        # In a process of its own, for an exact count of all these terms takes minutes.
-        program = (
-            "import resource; resource.setrlimit(resource.RLIMIT_CPU, (10, 10))\n"
-            "from expansion import TooManyTermsError, expand\n"
-            "try:\n    expand(1000, 1000)\n"
-            "except TooManyTermsError as error:\n    print('refused')"
-        )
-        command = [sys.executable, "-c", program]
-        ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
-        assert ran.stdout == "refused\n"
-
-    def test_the_budget_is_sharp(self):
-        number = term_count(4, 4, tied=False, decoder=False)
-        assert len(expand(4, 4, budget=number)) == number
-        with pytest.raises(TooManyTermsError):
-            expand(4, 4, budget=number - 1)
-
-
-@pytest.mark.parametrize("decoder", [False, True])
-@pytest.mark.parametrize("tied", [False, True])
-def test_the_number_of_terms_is_known_beforehand(tied, decoder):
-    for depth in range(1, 5):
-        for order in range(5):
-            expansion = expand(Tower.abstract(depth, tied=tied), order, tied=tied, decoder=decoder)
-            assert len(expansion) == term_count(depth, order, tied=tied, decoder=decoder)
