@@ -19,7 +19,9 @@ from expansion.checking import check_count
 from expansion.console import check_format, print_json, progress_bar, run
 from expansion.errors import InputError
 
-__all__ = ["main"]
+__all__ = ["SEVERAL", "app", "main"]
+
+SEVERAL = ("--depth", "--rule", "--branch", "--width")  # options that take values in a row
 
 app = typer.Typer(
     help="Expand deep residual networks, count their paths, see how their signal grows.",
@@ -34,9 +36,7 @@ Order = Annotated[str, typer.Option(help="Largest order K.")]
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
-    sys.exit(
-        run(app, sys.argv[1:] or ["--help"], several=("--depth", "--rule", "--branch", "--width"))
-    )
+    sys.exit(run(app, sys.argv[1:] or ["--help"], SEVERAL))
 
 
 @app.command()

@@ -1,5 +1,8 @@
-"""One Hypothesis profile for everyone: the same examples on every run."""
+"""What all tests share: one Hypothesis profile, and the expansion command in this process."""
 
+import json
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -11,3 +14,29 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("deterministic")
+
+
+@pytest.fixture
+def command(capsys):
+    """The expansion command: arguments to exit code, stdout and stderr."""
+    from expansion.cli import SEVERAL, app
+    from expansion.console import run
+
+    def call(*arguments):
+        code = run(app, [str(argument) for argument in arguments], SEVERAL)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def answer(command):
+    """The same, asked for JSON."""
+
+    def call(*arguments):
+        code, out, err = command(*arguments, "--format", "json")
+        assert (code, err) == (0, "")
+        return json.loads(out)
+
+    return call

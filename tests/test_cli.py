@@ -1,6 +1,5 @@
 """The expansion command as its users and their scripts meet it."""
 
-import json
 import math
 import os
 import subprocess
@@ -8,31 +7,6 @@ import sys
 from fractions import Fraction
 
 import pytest
-
-from expansion.cli import app
-from expansion.console import run
-
-SEVERAL = ("--depth", "--rule")
-
-
-@pytest.fixture
-def command(capsys):
-    def call(*arguments):
-        code = run(app, [str(a) for a in arguments], SEVERAL)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
-
-@pytest.fixture
-def answer(command):
-    def call(*arguments):
-        code, out, err = command(*arguments, "--format", "json")
-        assert (code, err) == (0, "")
-        return json.loads(out)
-
-    return call
 
 
 def test_expand_lists_every_term(answer):

@@ -1,11 +1,11 @@
 """Drawings of architectures and the command that makes them: what is shown is what is there."""
 
-import json
 import math
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 
 import networkx as nx
@@ -13,8 +13,6 @@ import pytest
 from hypothesis import given, settings
 
 from expansion import InputError, TooManyTermsError
-from expansion.cli import app
-from expansion.console import run
 from expansion.growth.path_lesions import surviving_share, total_paths
 from expansion.growth.path_polynomials import PathPolynomial, path_polynomial
 from expansion.growth.unravelled import list_paths
@@ -197,23 +195,8 @@ def test_tables_say_what_the_polynomials_say():
 
 
 @pytest.fixture
-def command(capsys):
-    def call(*arguments):
-        code = run(app, ["paths", *map(str, arguments)], ("--depth", "--rule"))
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
-
-@pytest.fixture
-def answer(command):
-    def call(*arguments):
-        code, out, err = command(*arguments, "--format", "json")
-        assert (code, err) == (0, "")
-        return json.loads(out)
-
-    return call
+def command(command):
+    return partial(command, "paths")
 
 
 def test_the_command_counts_exactly(answer):

@@ -1,36 +1,17 @@
 """``expansion growth`` with blocks, variances, sweeps and advice."""
 
-import json
 import math
+from functools import partial
 
 import pytest
 
-from expansion.cli import app
-from expansion.console import run
 from expansion.growth.mean_field import mean_field
 from expansion.growth.setting import Setting
 
-SEVERAL = ("--depth", "--rule", "--branch", "--width")
-
 
 @pytest.fixture
-def command(capsys):
-    def call(*arguments):
-        code = run(app, ["growth", *map(str, arguments)], SEVERAL)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
-
-@pytest.fixture
-def answer(command):
-    def call(*arguments):
-        code, out, err = command(*arguments, "--format", "json")
-        assert (code, err) == (0, "")
-        return json.loads(out)
-
-    return call
+def command(command):
+    return partial(command, "growth")
 
 
 def test_several_branches_and_widths(answer):
