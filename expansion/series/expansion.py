@@ -39,7 +39,15 @@ from expansion.checking import check_count
 from expansion.errors import InputError
 from expansion.series.differentials import Differentials
 from expansion.series.lazy_terms import LabelledTerms
-from expansion.series.notation import LATEX, UNICODE, Style, write_coefficient, write_term
+from expansion.series.notation import (
+    LATEX,
+    UNICODE,
+    Style,
+    Written,
+    shortened,
+    write_coefficient,
+    write_term,
+)
 from expansion.series.size import DEFAULT_BUDGET, refuse_above
 from expansion.series.tied import polynomial_coefficient, tied_coefficients, tied_terms
 from expansion.towers.arrays import Array
@@ -53,7 +61,7 @@ if TYPE_CHECKING:
 __all__ = ["Expansion", "expand"]
 
 
-class Expansion(Mapping[Term, Any]):
+class Expansion(Written, Mapping[Term, Any]):
     """A tower as a sum of elementary differentials: a mapping from term to coefficient.
 
     Made by :func:`expand`. Keys are labelled trees; trees if the branches are tied; forests of
@@ -224,20 +232,6 @@ class Expansion(Mapping[Term, Any]):
             for term, coefficient in self.items()
         ]
 
-    def text(self, *, limit: int = 12) -> str:
-        """The expansion in Unicode, at most ``limit`` terms of each order spelled out."""
-        return self._write(UNICODE, limit)
-
-    def latex(self, *, limit: int | None = None) -> str:
-        """The expansion in LaTeX, for display mathematics."""
-        return self._write(LATEX, limit)
-
-    def __str__(self) -> str:
-        return self.text()
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex(limit=24)}$"
-
     def _write(self, style: Style, limit: int | None) -> str:
         orders = {
             k: [
@@ -262,11 +256,7 @@ class Expansion(Mapping[Term, Any]):
         for k, terms in orders.items():
             if not terms:
                 continue
-            pieces = list(terms[:limit])
-            if len(terms) > len(pieces):
-                more = len(terms) - len(pieces)
-                pieces.append(f"… {more:,} more" if style is UNICODE else rf"\cdots ({more})")
-            inside = " + ".join(pieces)
+            inside = " + ".join(shortened(terms, limit, style))
             power = style.power(style.scale, k) if unit and k else ""
             lines.append(f"{power} {opening}{inside}{closing}" if power else inside)
         lines.append(f"O({style.power(style.scale, self.max_order + 1)})")

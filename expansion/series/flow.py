@@ -33,7 +33,7 @@ from typing import Any
 from expansion.checking import check_count
 from expansion.errors import InputError, TooManyTermsError
 from expansion.series.differentials import Differentials
-from expansion.series.notation import LATEX, UNICODE, Style, write_coefficient, write_term
+from expansion.series.notation import Style, Written, shortened, write_coefficient, write_term
 from expansion.towers.arrays import Array, is_exact
 from expansion.towers.tower import Tower
 from expansion.trees.counting import rooted_tree_counts
@@ -79,7 +79,7 @@ def depth_corrections(tree: Tree) -> list[Fraction]:
 
 
 @dataclass(frozen=True, slots=True)
-class ModifiedField:
+class ModifiedField(Written):
     """The field whose exact flow a tied tower is, truncated at an order.
 
     Parameters
@@ -116,26 +116,13 @@ class ModifiedField:
             total = total + (factor if is_exact(value) else float(factor)) * value
         return total
 
-    def text(self) -> str:
-        """The field in Unicode."""
-        return self._write(UNICODE)
-
-    def latex(self) -> str:
-        """The field in LaTeX."""
-        return self._write(LATEX)
-
-    def __str__(self) -> str:
-        return self.text()
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
-
-    def _write(self, style: Style) -> str:
+    def _write(self, style: Style, limit: int | None) -> str:
         terms = [
             f"{write_coefficient(weight, style)}{style.power(style.scale, tree.order)} "
             f"{write_term(tree, style)}"
             for tree, weight in self.weights
         ]
+        terms = shortened(terms, limit, style)
         end = f"O({style.power(style.scale, self.order + 1)})"
         return " + ".join([*terms, end]).replace("+ -", "- ")
 

@@ -25,7 +25,15 @@ from typing import Any
 from expansion.checking import check_count
 from expansion.errors import TooManyTermsError
 from expansion.series.expansion import Expansion
-from expansion.series.notation import LATEX, UNICODE, Style, write_coefficient, write_indexed
+from expansion.series.notation import (
+    LATEX,
+    UNICODE,
+    Style,
+    Written,
+    shortened,
+    write_coefficient,
+    write_indexed,
+)
 from expansion.series.size import DEFAULT_BUDGET, refuse_above
 from expansion.towers.tower import Tower
 from expansion.trees.counting import forest_counts, tree_counts
@@ -82,7 +90,7 @@ def pattern_count(order: int, *, decoder: bool = False) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class IndexedExpansion:
+class IndexedExpansion(Written):
     """The expansion of an untied tower of symbolic depth.
 
     Parameters
@@ -137,31 +145,18 @@ class IndexedExpansion:
             for pattern in self.terms
         ]
 
-    def text(self) -> str:
-        """The sums in Unicode, a line for each order."""
-        return self._write(UNICODE)
-
-    def latex(self) -> str:
-        """The sums in LaTeX."""
-        return self._write(LATEX)
-
-    def __str__(self) -> str:
-        return self.text()
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
-
-    def _write(self, style: Style) -> str:
+    def _write(self, style: Style, limit: int | None) -> str:
         tower = f"{style.branch('H', 'n')}(x)"
         lines = [f"D({tower}) = D" if self.decoder else f"{tower} = x"]
         opening, closing = ("[ ", " ]") if style is UNICODE else (r"\left[", r"\right]")
         for order, group in groupby(self.terms, key=lambda pattern: pattern.order):
             if order == 0:
                 continue
-            inside = " + ".join(
+            terms = [
                 write_coefficient(Fraction(1, p.symmetry), style) + write_indexed(p, style)
                 for p in group
-            )
+            ]
+            inside = " + ".join(shortened(terms, limit, style))
             lines.append(f"{style.power(style.scale, order)} {opening}{inside}{closing}")
         lines.append(f"O({style.power(style.scale, self.max_order + 1)})")
         return ("\n  + " if style is UNICODE else " + ").join(lines)

@@ -8,7 +8,8 @@ as the indexed sum that it stands for in a tower of any depth,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -20,7 +21,9 @@ __all__ = [
     "LATEX",
     "UNICODE",
     "Style",
+    "Written",
     "indexed_sum",
+    "shortened",
     "write_coefficient",
     "write_indexed",
     "write_term",
@@ -91,6 +94,44 @@ LATEX = Style(
     total=lambda condition: rf"\sum_{{{condition}}} ",
     scale=r"\lambda",
 )
+
+
+class Written(ABC):
+    """A formula that writes itself in either style: as text, in LaTeX, in notebooks."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _write(self, style: Style, limit: int | None) -> str:
+        """The formula; ``limit`` caps the terms spelled out of an order, where there are many."""
+
+    def text(self, *, limit: int | None = None) -> str:
+        """The formula in Unicode, at most ``limit`` terms of each order spelled out."""
+        return self._write(UNICODE, limit)
+
+    def latex(self, *, limit: int | None = None) -> str:
+        """The formula in LaTeX, for display mathematics."""
+        return self._write(LATEX, limit)
+
+    def __str__(self) -> str:
+        return self.text(limit=12)
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex(limit=24)}$"
+
+
+def shortened(terms: Sequence[str], limit: int | None, style: Style) -> list[str]:
+    """The first ``limit`` terms, and how many more there are.
+
+    Examples
+    --------
+    >>> shortened(["f₁", "f₂", "f₃"], 1, UNICODE)
+    ['f₁', '… 2 more']
+    """
+    shown = list(terms[:limit])
+    if more := len(terms) - len(shown):
+        shown.append(f"… {more:,} more" if style is UNICODE else rf"\cdots ({more})")
+    return shown
 
 
 def write_term(term: Term, style: Style = UNICODE, letter: str = "f") -> str:

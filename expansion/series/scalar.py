@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from expansion.series.expansion import Expansion
-from expansion.series.notation import LATEX, UNICODE, Style, write_coefficient
+from expansion.series.notation import LATEX, UNICODE, Style, Written, write_coefficient
 from expansion.series.one_dimension import Factors, collapse
 
 __all__ = ["ScalarExpansion", "one_dimensional", "write_factors"]
@@ -36,7 +36,7 @@ def write_factors(factors: Factors, style: Style = UNICODE, *, tied: bool = Fals
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ScalarExpansion:
+class ScalarExpansion(Written):
     """The terms of a scalar tower: products of factors with exact coefficients.
 
     Parameters
@@ -80,17 +80,6 @@ class ScalarExpansion:
             }
             for factors, value in self.terms.items()
         ]
-
-    def text(self, *, limit: int = 12) -> str:
-        """The expansion in Unicode, at most ``limit`` terms of each order spelled out."""
-        return self._write(UNICODE, limit)
-
-    def latex(self, *, limit: int | None = None) -> str:
-        """The expansion in LaTeX."""
-        return self._write(LATEX, limit)
-
-    def __str__(self) -> str:
-        return self.text()
 
     def _is_tied(self) -> bool:
         return any(not hasattr(term, "labels") for term in self.expansion)
