@@ -9,14 +9,14 @@ torch = pytest.importorskip("torch")
 
 from expansion import InputError, Tower, gated_orders, jet_orders, load_tower  # noqa: E402
 from expansion.towers.activations import ACTIVATIONS  # noqa: E402
-from torch_bridge import agreement  # noqa: E402
-from torch_bridge.architecture import ORDERS, Architecture  # noqa: E402
-from torch_bridge.check import check_tower, load_saved  # noqa: E402
-from torch_bridge.comparison import Comparison, compare_arrays, compare_mean  # noqa: E402
-from torch_bridge.digits import train_digits  # noqa: E402
-from torch_bridge.export import from_tower, to_tower  # noqa: E402
-from torch_bridge.models import build  # noqa: E402
-from torch_bridge.training import TrainingPlan  # noqa: E402
+from torch_bridge.checks import agreement  # noqa: E402
+from torch_bridge.checks.check import check_tower, load_saved  # noqa: E402
+from torch_bridge.checks.comparison import Comparison, compare_arrays, compare_mean  # noqa: E402
+from torch_bridge.networks.architecture import ORDERS, Architecture  # noqa: E402
+from torch_bridge.networks.digits import train_digits  # noqa: E402
+from torch_bridge.networks.export import from_tower, to_tower  # noqa: E402
+from torch_bridge.networks.models import build  # noqa: E402
+from torch_bridge.networks.training import TrainingPlan  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -141,8 +141,8 @@ def test_the_shipped_file_is_the_script_s():
 
 
 def test_the_shipped_network_reaches_the_accuracy_it_claims():
-    from torch_bridge.data import load_digits
-    from torch_bridge.training import evaluate
+    from torch_bridge.networks.data import load_digits
+    from torch_bridge.networks.training import evaluate
 
     shipped, data = load_saved(), load_digits()
     found = evaluate(from_tower(shipped), data.test_inputs, data.test_labels)
@@ -153,7 +153,7 @@ def test_the_shipped_network_reaches_the_accuracy_it_claims():
 
 @pytest.mark.slow
 def test_the_script_writes_the_same_bytes_twice(tmp_path):
-    from torch_bridge.digits import write_digits
+    from torch_bridge.networks.digits import write_digits
 
     first, second = tmp_path / "1.safetensors", tmp_path / "2.safetensors"
     result = write_digits(first)

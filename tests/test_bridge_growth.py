@@ -9,11 +9,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from expansion import InputError, ScalingRule  # noqa: E402
-from torch_bridge import growth  # noqa: E402
-from torch_bridge.architecture import Architecture  # noqa: E402
-from torch_bridge.check import GROUPS, check_all, check_growth, load_saved  # noqa: E402
-from torch_bridge.comparison import compare_mean  # noqa: E402
-from torch_bridge.models import build  # noqa: E402
+from torch_bridge.checks import growth  # noqa: E402
+from torch_bridge.checks.check import GROUPS, check_all, check_growth, load_saved  # noqa: E402
+from torch_bridge.checks.comparison import compare_mean  # noqa: E402
+from torch_bridge.networks.architecture import Architecture  # noqa: E402
+from torch_bridge.networks.models import build  # noqa: E402
 
 torch.set_num_threads(1)
 

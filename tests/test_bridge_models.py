@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 
 from expansion import InputError, ScalingRule  # noqa: E402
 from expansion.towers.activations import ACTIVATIONS as EXPANDED  # noqa: E402
-from torch_bridge.architecture import ORDERS, Architecture  # noqa: E402
-from torch_bridge.models import ACTIVATIONS, ResidualBranch, ResidualNetwork, build  # noqa: E402
+from torch_bridge.networks.architecture import ORDERS, Architecture  # noqa: E402
+from torch_bridge.networks.models import ACTIVATIONS, ResidualBranch, ResidualNetwork, build  # noqa: E402
 
 torch.set_num_threads(1)
 

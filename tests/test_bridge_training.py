@@ -8,10 +8,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from expansion import InputError  # noqa: E402
-from torch_bridge.architecture import Architecture  # noqa: E402
-from torch_bridge.data import Dataset, load_digits  # noqa: E402
-from torch_bridge.models import build  # noqa: E402
-from torch_bridge.training import TrainingPlan, deterministic, evaluate, train  # noqa: E402
+from torch_bridge.networks.architecture import Architecture  # noqa: E402
+from torch_bridge.networks.data import Dataset, load_digits  # noqa: E402
+from torch_bridge.networks.models import build  # noqa: E402
+from torch_bridge.networks.training import TrainingPlan, deterministic, evaluate, train  # noqa: E402
 
 torch.set_num_threads(1)
 

@@ -2,7 +2,7 @@
 
 Build one (``Architecture``, ``build``), train it (``load_digits``, ``train``), export its tower
 (``to_tower``), and compare predictions with forward passes (``check_tower``, ``check_growth``).
-Read on in ``architecture``, ``models``, ``export``, ``agreement`` and ``growth``.
+Read on in ``networks`` and ``checks``.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch_bridge.architecture import Architecture
-    from torch_bridge.check import check_growth, check_tower, load_saved
-    from torch_bridge.comparison import Comparison
-    from torch_bridge.data import Dataset, load_digits
-    from torch_bridge.export import from_tower, to_tower
-    from torch_bridge.models import ResidualBranch, ResidualNetwork, build
-    from torch_bridge.training import TrainingPlan, TrainingResult, train
+    from torch_bridge.checks.check import check_growth, check_tower, load_saved
+    from torch_bridge.checks.comparison import Comparison
+    from torch_bridge.networks.architecture import Architecture
+    from torch_bridge.networks.data import Dataset, load_digits
+    from torch_bridge.networks.export import from_tower, to_tower
+    from torch_bridge.networks.models import ResidualBranch, ResidualNetwork, build
+    from torch_bridge.networks.training import TrainingPlan, TrainingResult, train
 
 # The house of every public name, imported on first use: PyTorch takes seconds.
 _HOMES = {
-    "architecture": ("Architecture",),
-    "check": ("check_growth", "check_tower", "load_saved"),
-    "comparison": ("Comparison",),
-    "data": ("Dataset", "load_digits"),
-    "export": ("from_tower", "to_tower"),
-    "models": ("ResidualBranch", "ResidualNetwork", "build"),
-    "training": ("TrainingPlan", "TrainingResult", "train"),
+    "networks.architecture": ("Architecture",),
+    "checks.check": ("check_growth", "check_tower", "load_saved"),
+    "checks.comparison": ("Comparison",),
+    "networks.data": ("Dataset", "load_digits"),
+    "networks.export": ("from_tower", "to_tower"),
+    "networks.models": ("ResidualBranch", "ResidualNetwork", "build"),
+    "networks.training": ("TrainingPlan", "TrainingResult", "train"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -20,7 +20,7 @@ from expansion.errors import InputError
 
 if TYPE_CHECKING:
     from expansion.report.grid import Grid
-    from torch_bridge.comparison import Comparison
+    from torch_bridge.checks.comparison import Comparison
 
 __all__ = ["main"]
 
@@ -49,7 +49,7 @@ def digits(
     format: Format = "text",
 ) -> int:
     """Train the shipped network on handwritten digits and export its tower."""
-    from torch_bridge.digits import PLAN, write_digits
+    from torch_bridge.networks.digits import PLAN, write_digits
 
     check_format(format, ("text", "json"))
     if not output.parent.is_dir():
@@ -90,7 +90,7 @@ def check(
     number = check_count(draws, "draws", least=100)
     source = check_count(seed, "seed", least=0)
 
-    from torch_bridge.check import GROUPS, check_all, load_saved
+    from torch_bridge.checks.check import GROUPS, check_all, load_saved
 
     saved = load_saved(file)
     with progress_bar("checks", GROUPS) as advance:

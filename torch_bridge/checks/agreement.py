@@ -24,8 +24,8 @@ from expansion.errors import InputError
 from expansion.series.gated_paths import gated_orders
 from expansion.series.jets import jet_orders
 from expansion.towers.tower import Tower
-from torch_bridge.comparison import Comparison, compare_arrays
-from torch_bridge.models import ResidualNetwork
+from torch_bridge.checks.comparison import Comparison, compare_arrays
+from torch_bridge.networks.models import ResidualNetwork
 
 __all__ = ["frozen_gates", "nested_orders", "output", "series"]
 
@@ -49,9 +49,9 @@ def output(tower: Tower, network: ResidualNetwork, inputs: Tensor) -> Comparison
 
     Examples
     --------
-    >>> from torch_bridge.architecture import Architecture
-    >>> from torch_bridge.export import to_tower
-    >>> from torch_bridge.models import build
+    >>> from torch_bridge.networks.architecture import Architecture
+    >>> from torch_bridge.networks.export import to_tower
+    >>> from torch_bridge.networks.models import build
     >>> network = build(Architecture("marion", depth=5, dimension=3, activation="gelu"))
     >>> x = torch.eye(3, dtype=torch.float64)
     >>> tower = to_tower(network).tower
@@ -105,8 +105,8 @@ def nested_orders(network: ResidualNetwork, inputs: Tensor, order: int) -> Tenso
 
     Examples
     --------
-    >>> from torch_bridge.architecture import Architecture
-    >>> from torch_bridge.models import build
+    >>> from torch_bridge.networks.architecture import Architecture
+    >>> from torch_bridge.networks.models import build
     >>> network = build(Architecture("frei", depth=2, dimension=1, activation="linear", rule=1))
     >>> w = [branch.inner.weight.item() for branch in network.branches]
     >>> orders = nested_orders(network, torch.ones(1, dtype=torch.float64), 2)

@@ -28,9 +28,9 @@ from torch import Tensor
 from expansion.checking import check_count
 from expansion.growth.energy import energy
 from expansion.towers.scaling import ScalingRule
-from torch_bridge.architecture import Architecture
-from torch_bridge.comparison import Comparison, compare_mean
-from torch_bridge.models import build
+from torch_bridge.checks.comparison import Comparison, compare_mean
+from torch_bridge.networks.architecture import Architecture
+from torch_bridge.networks.models import build
 
 __all__ = [
     "incoherent_growth",

@@ -19,7 +19,7 @@ from expansion.towers.branches.layered import AffineBranch, MLPBranch
 from expansion.towers.files import SavedTower
 from expansion.towers.scaling import ScalingRule
 from expansion.towers.tower import Tower
-from torch_bridge.models import ResidualBranch, ResidualNetwork, linear
+from torch_bridge.networks.models import ResidualBranch, ResidualNetwork, linear
 
 __all__ = ["from_tower", "to_tower"]
 
@@ -52,8 +52,8 @@ def to_tower(
 
     Examples
     --------
-    >>> from torch_bridge.architecture import Architecture
-    >>> from torch_bridge.models import build
+    >>> from torch_bridge.networks.architecture import Architecture
+    >>> from torch_bridge.networks.models import build
     >>> network = build(Architecture("frei", depth=3, dimension=2))
     >>> tower = to_tower(network).tower
     >>> x = torch.tensor([1.0, -2.0], dtype=torch.float64)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from expansion.errors import InputError
 from expansion.towers.scaling import ScalingRule
-from torch_bridge.architecture import ORDERS, Architecture
+from torch_bridge.networks.architecture import ORDERS, Architecture
 
 __all__ = ["ACTIVATIONS", "ResidualBranch", "ResidualNetwork", "build", "linear"]
 

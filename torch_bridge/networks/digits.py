@@ -1,8 +1,8 @@
 """The trained network that ships with ``expansion``: how its file is made.
 
-``python -m torch_bridge.digits`` trains it again and writes ``expansion/data/digits.safetensors``;
-``torch-bridge digits --output FILE`` writes another file. On one machine with one version of
-PyTorch the file is the same byte for byte.
+``python -m torch_bridge.networks.digits`` trains it again and writes
+``expansion/data/digits.safetensors``; ``torch-bridge digits --output FILE`` writes another file.
+On one machine with one version of PyTorch it is the same byte for byte.
 
 The weight decay acts on the branches alone. It keeps them small beside the skip connection, so
 that the λ-series converges at the network's own scales; without it the same network reaches
@@ -17,11 +17,11 @@ from collections.abc import Callable
 from importlib.resources import as_file, files
 
 from expansion.towers.files import SavedTower, save_tower
-from torch_bridge.architecture import Architecture
-from torch_bridge.data import load_digits
-from torch_bridge.export import to_tower
-from torch_bridge.models import build
-from torch_bridge.training import TrainingPlan, TrainingResult, train
+from torch_bridge.networks.architecture import Architecture
+from torch_bridge.networks.data import load_digits
+from torch_bridge.networks.export import to_tower
+from torch_bridge.networks.models import build
+from torch_bridge.networks.training import TrainingPlan, TrainingResult, train
 
 __all__ = ["ARCHITECTURE", "PLAN", "SEED", "train_digits", "write_digits"]
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from expansion.checking import check_count, check_finite
 from expansion.errors import InputError
-from torch_bridge.data import Dataset
+from torch_bridge.networks.data import Dataset
 
 __all__ = ["Evaluation", "TrainingPlan", "TrainingResult", "deterministic", "evaluate", "train"]
 
@@ -143,9 +143,9 @@ def train(
 
     Examples
     --------
-    >>> from torch_bridge.architecture import Architecture
-    >>> from torch_bridge.data import load_digits
-    >>> from torch_bridge.models import build
+    >>> from torch_bridge.networks.architecture import Architecture
+    >>> from torch_bridge.networks.data import load_digits
+    >>> from torch_bridge.networks.models import build
     >>> network = build(Architecture(depth=2, inputs=64, classes=10))
     >>> result = train(network, load_digits(), TrainingPlan(epochs=3))
     >>> result.diverged, result.losses[2] < result.losses[0], result.test.accuracy > 0.8

@@ -16,9 +16,9 @@ import torch
 from expansion.checking import check_count
 from expansion.errors import InputError
 from expansion.towers.files import SavedTower, load_tower
-from torch_bridge import agreement, growth
-from torch_bridge.comparison import Comparison
-from torch_bridge.export import from_tower
+from torch_bridge.checks import agreement, growth
+from torch_bridge.checks.comparison import Comparison
+from torch_bridge.networks.export import from_tower
 
 __all__ = ["GROUPS", "check_all", "check_growth", "check_tower", "load_saved"]
 

@@ -1,0 +1,1 @@
+"""Predictions of one network, held against its real forward passes."""

@@ -1,0 +1,1 @@
+"""Networks to build, train and export as towers."""
