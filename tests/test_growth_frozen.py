@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expansion import InputError, spectrum
+from expansion import spectrum
 from expansion.growth.drawn import drawn_towers
 from expansion.growth.frozen import frozen_spectrum
 from expansion.growth.mean_field import mean_field
-from expansion.growth.setting import Setting
+from expansion.growth.setting import BLOCKS, Setting
 from proofs_check.strategies import scaling_rules
 
 
@@ -25,10 +25,10 @@ def test_homogeneous_branches_give_elementary_symmetric_polynomials(rule, depth,
 
 
 @pytest.mark.parametrize("branch", ["tanh", "erf", "sin", "gelu", "silu", "relu"])
-@pytest.mark.parametrize("block", ["pre-activation", "activation-first", "pre-norm", "post-norm"])
-@pytest.mark.parametrize("layers", [None, 3])
-def test_orders_add_up_to_the_mean_field_energy(branch, block, layers):
-    setting = Setting(branch, block, weight_variance=1.3, layers=layers)
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize(("layers", "bias", "overlap"), [(None, 0.0, 0.0), (3, 0.4, -0.6)])
+def test_orders_add_up_to_the_mean_field_energy(branch, block, layers, bias, overlap):
+    setting = Setting(branch, block, 1.3, bias, layers, overlap=overlap)
     found = frozen_spectrum(setting, "0.8", 7, 7)
     predicted = mean_field(setting, "0.8", 7)
     assert math.isclose(found.log_energy, predicted.log_energy, rel_tol=1e-9, abs_tol=1e-9)
@@ -43,17 +43,22 @@ def test_orders_add_up_to_the_mean_field_energy(branch, block, layers):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("branch", "block", "layers"),
+    ("branch", "block", "layers", "bias"),
     [
-        ("tanh", "pre-activation", None),
-        ("gelu", "pre-norm", None),
-        ("silu", "activation-first", None),
-        ("erf", "post-norm", 3),
-        ("relu", "pre-activation", 3),
+        ("tanh", "pre-activation", None, 0.0),
+        ("tanh", "pre-activation", None, 0.3),
+        ("gelu", "pre-norm", None, 0.0),
+        ("silu", "activation-first", None, 0.2),
+        ("erf", "post-norm", 3, 0.1),
+        ("relu", "pre-activation", 3, 0.0),
+        ("relu", "post-activation", None, 0.0),
+        ("gelu", "post-activation", 2, 0.3),
     ],
 )
-def test_drawn_matrices_have_these_grams(branch, block, layers):
-    setting, trials = Setting(branch, block, layers=layers), 600
+def test_drawn_matrices_have_these_grams(branch, block, layers, bias):
+    trials = 600
+    overlap = 0.3 if block == "post-activation" else 0.0
+    setting = Setting(branch, block, bias_variance=bias, layers=layers, overlap=overlap)
     found = frozen_spectrum(setting, "1", 4, 4)
     predicted = found.grams * math.exp(found.log_energy)
     means, errors = [], []
@@ -65,22 +70,39 @@ def test_drawn_matrices_have_these_grams(branch, block, layers):
         errors.append(grams.std(axis=0) / math.sqrt(trials))
     limit, error = 2 * means[0] - means[1], np.hypot(2 * errors[0], errors[1]) + 1e-9
     assert np.all(np.abs(limit - predicted) < 4 * error)
-    if branch == "tanh":  # orders of a smooth branch are correlated: e_k alone would be refuted
+    if setting == Setting(
+        "tanh", overlap=0.3
+    ):  # orders of a smooth branch are correlated: e_k alone would be refuted
         assert np.abs(limit[1, 2] / error[1, 2]) > 8
 
 
-def test_orders_of_drawn_matrices_add_up_to_the_signal():
-    drawn = drawn_towers(Setting("gelu"), "half", 3, dimension=5, width=6, trials=4, orders=True)
+@pytest.mark.parametrize("block", BLOCKS)
+def test_orders_of_drawn_matrices_add_up_to_the_signal(block):
+    setting = Setting("gelu", block, bias_variance=0.5, overlap=0.2)
+    drawn = drawn_towers(setting, "half", 3, dimension=5, width=6, trials=4, orders=True)
     assert np.allclose(drawn.grams.sum(axis=(1, 2)), drawn.energies)
+    # The mean order is carried as one vector; here it is summed over the orders.
+    along = drawn.grams.sum(axis=2) @ np.arange(4)
+    assert np.allclose(drawn.mean_orders, along / drawn.energies)
 
 
 @pytest.mark.parametrize(
-    "setting", [Setting(bias_variance=0.1), Setting("relu", "post-activation")]
+    "setting",
+    [
+        Setting("relu", bias_variance=0.3),
+        Setting("tanh", "pre-norm"),
+        Setting("gelu", "activation-first", bias_variance=0.1),
+        Setting("relu", "post-activation"),
+        Setting("silu", "post-norm", 3.0, layers=3),
+    ],
 )
-def test_where_it_is_not_defined_it_is_refused(setting):
-    for ask in (
-        lambda: frozen_spectrum(setting, "1", 3, 3),
-        lambda: drawn_towers(setting, "1", 3, orders=True),
-    ):
-        with pytest.raises(InputError, match="bias"):
-            ask()
+def test_mean_orders_of_drawn_matrices(setting):
+    predicted = mean_field(setting, "1/sqrt(n)", 6).mean_order
+    means, errors = [], []
+    for width in (48, 24):
+        found = drawn_towers(setting, "1/sqrt(n)", 6, dimension=width, width=width, trials=400)
+        means.append(found.mean_orders.mean())
+        errors.append(found.mean_orders.std() / 20)
+    limit, error = 2 * means[0] - means[1], math.hypot(2 * errors[0], errors[1])
+    assert abs(limit - predicted) < 4 * error
+    assert abs(limit - 1.25 * predicted) > 4 * error

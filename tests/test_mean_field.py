@@ -12,6 +12,7 @@ from expansion.growth.drawn import drawn_towers
 from expansion.growth.energy import log_energy, mean_order
 from expansion.growth.mean_field import mean_field
 from expansion.growth.mean_field_kernel import propagate
+from expansion.growth.moments import moment
 from expansion.growth.pairs import pair_moments
 from expansion.growth.setting import BLOCKS, Setting
 from expansion.growth.simulate import simulate
@@ -219,6 +220,13 @@ def test_drawn_matrices_agree_with_drawn_products(block):
         (Setting("tanh"), 128),
         (Setting("gelu", bias_variance=0.2), 256),
         (Setting("relu", "pre-norm"), 128),
+        (Setting("relu", "activation-first"), 256),
+        (Setting("tanh", "activation-first"), 256),
+        (Setting("sin", "activation-first", weight_variance=3.0), 256),
+        (Setting("gelu", "activation-first", bias_variance=0.1, layers=2), 256),
+        (Setting("relu", "post-activation"), 256),
+        (Setting("silu", "post-activation", bias_variance=0.2, overlap=-0.3), 256),
+        (Setting("gelu", "post-activation", layers=2, overlap=0.5), 256),
     ],
 )
 @pytest.mark.parametrize("rule", ["1", "1/sqrt(n)"])
@@ -243,12 +251,25 @@ def test_one_blocks_fluctuation_is_exact_at_small_width():
     assert abs(squares.mean() - gain) < 4 * squares.std() / math.sqrt(trials)
 
 
-def test_where_the_fluctuation_and_the_mean_order_are_not_defined_they_are_none():
-    first = mean_field(Setting("relu", "activation-first"), "1", 4)
-    assert first.log_deviation is None
-    assert first.mean_order == 2
-    positive = mean_field(Setting("relu", "post-activation"), "1", 4)
-    assert (positive.log_deviation, positive.mean_order) == (None, None)
+def test_fluctuation_needs_its_modes_and_its_mean():
+    # Saboteurs: coordinates whose φ² deviates independently in every block; a mean forgotten.
+    from expansion.growth import fluctuation
+
+    assert fluctuation.mode_coefficient("relu", 0, 1.0) == pytest.approx(0.5)
+    for branch in ("relu", "tanh", "gelu", "silu", "sin", "linear", "leaky-relu"):
+        h = 0.7
+        squares = [fluctuation.mode_coefficient(branch, k, h) ** 2 for k in range(13)]
+        # Parseval: all coefficients of φ²/h together are E φ⁴/h².
+        whole = moment(branch, "fourth", h).value * moment(branch, "energy", h).value ** 2
+        assert sum(squares) <= whole * (1 + 1e-9)
+        assert sum(squares) == pytest.approx(whole, rel=5e-3)
+    size = {"dimension": 256, "width": 256, "trials": 2000, "seed": 5}
+    first = simulate("1", 8, setting=Setting("relu", "activation-first"), **size)
+    closed = mean_field(Setting("relu", layers=2), "1", 8, width=256).log_deviation
+    assert abs(first.log_deviation - closed) > 4 * first.log_deviation_error
+    positive = simulate("1", 8, setting=Setting("relu", "post-activation"), **size)
+    centred = mean_field(Setting("relu", "activation-first"), "1", 8, width=256).log_deviation
+    assert abs(positive.log_deviation - centred) > 4 * positive.log_deviation_error
 
 
 def test_a_million_blocks_without_overflow():

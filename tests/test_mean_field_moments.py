@@ -46,6 +46,7 @@ def by_mpmath(branch, name, h):
         "mean": phi,
         "slope": lambda u: mpmath.diff(phi, u) ** 2,
         "gate": lambda u: (phi(u) / u) ** 2,
+        "third": lambda u: phi(u) ** 3,
         "fourth": lambda u: phi(u) ** 4,
     }[name]
     with mpmath.workdps(20):
@@ -63,8 +64,8 @@ def test_moments_agree_with_mpmath_within_their_own_error(branch, name):
     for h in (0.3, 2.0):
         exact = by_mpmath(branch, name, h)
         found = moment(branch, name, h)
-        if name == "fourth":
-            exact /= by_mpmath(branch, "energy", h) ** 2
+        if name in ("third", "fourth"):
+            exact /= by_mpmath(branch, "energy", h) ** (1.5 if name == "third" else 2)
         exact /= {"energy": h, "mean": math.sqrt(h)}.get(name, 1.0)
         assert found.error < 1e-12
         # The second term is mpmath's own: numerical derivatives, and the hole around zero.

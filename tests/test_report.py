@@ -1,6 +1,7 @@
 """Presentation: the same cells in every format, numbers as people read them, safe pages."""
 
 import csv
+import dataclasses
 import html
 import io
 import json
@@ -14,7 +15,7 @@ from expansion import growth_table, spectrum
 from expansion.growth.simulate import Simulation
 from expansion.main_job import run_main_job
 from expansion.report.grid import Grid, csv_text, latex_text, markdown_text, print_table
-from expansion.report.numbers import energy_text, number_text, simulation_text
+from expansion.report.numbers import energy_text, estimate_text, number_text
 from expansion.report.page import Section, page_html
 from expansion.report.plots import growth_figure, svg_text
 from expansion.report.tables import growth_grid, spectrum_grid, spectrum_lists, tree_row
@@ -41,9 +42,9 @@ def test_numbers():
     assert energy_text(-math.inf) == "0"
     assert energy_text(1000 * math.log(2)) == "10^301.03"
     assert energy_text(math.log(1e-9)) == "10^-9.00"
-    assert simulation_text(Simulation(0.0, 0.0, 5)) == "1 ± 0"
-    assert simulation_text(Simulation(math.log(1000), 0.02, 5)) == "1000 ± 20"
-    assert simulation_text(Simulation(1.0, 0.9, 5)) == "10^(0.43 ± 0.39)"  # too wide for a ±
+    assert estimate_text(0.0, 0.0) == "1 ± 0"
+    assert estimate_text(math.log(1000), 0.02) == "1000 ± 20"
+    assert estimate_text(1.0, 0.9) == "10^(0.43 ± 0.39)"  # too wide for a ±
 
 
 def test_every_format_shows_the_same_cells():
@@ -88,10 +89,10 @@ def test_tree_rows_hold_exact_numbers_as_text():
 
 
 def test_spectrum_lists_hold_null_for_what_no_float_holds():
-    lists = spectrum_lists(spectrum(4000, "1", 2000))
+    lists = spectrum_lists(spectrum(4000, "1", 2000).log_energy)
     assert lists["energy"][2000] is None
     assert lists["log10_energy"][2000] > 1000
-    assert spectrum_lists(spectrum(3, "skipinit", 1))["log10_energy"] == [0.0, None]
+    assert spectrum_lists(spectrum(3, "skipinit", 1).log_energy)["log10_energy"] == [0.0, None]
     shares = [float(row[2].rstrip("%")) for row in spectrum_grid(spectrum(4, "1", 4)).rows]
     assert sum(shares) == pytest.approx(100, abs=1e-3)
 
@@ -115,9 +116,11 @@ def test_the_main_job_shows_everything(job):
     text = "\n".join(job.terms)
     assert "λ³ [ Σ_{i<j<k} fₖ′fⱼ′fᵢ + ½ Σ_{i,j<k} fₖ″(fᵢ, fⱼ) ]" in text
     titles = [grid.title for grid in job.grids()]
-    assert titles[:3] == [
+    assert titles[:5] == [
         "Terms of each order",
         "Signal growth",
+        "What scale does which bound ask for",
+        "Growth of each bound with depth",
         f"Order spectrum of the network, n = {job.saved.tower.depth}",
     ]
     assert {row.depth for row in job.growth} == {1, 10, 100, 1000}
@@ -146,15 +149,7 @@ def test_a_failed_check_fails_the_job(job):
         "cases": 1,
         "seconds": 0.0,
     }
-    broken = type(job)(
-        job.terms,
-        job.counts,
-        job.growth,
-        job.saved,
-        job.frozen,
-        job.series,
-        {"passed": False, "results": [failed]},
-    )
+    broken = dataclasses.replace(job, checks={"passed": False, "results": [failed]})
     assert not broken.passed
     assert broken.verdict() == "FAILED: E1."
     assert 'class="failed"' in broken.to_html()

@@ -7,17 +7,23 @@ their sum u, and :math:`E\,(\phi(u)/u)^2 u_j u_k` splits into the part along u a
 .. math:: \beta\,C_{jk} + (\alpha - \beta)\,r_j r_k / h, \qquad
    \alpha = E\phi(u)^2/h,\; \beta = E(\phi(u)/u)^2,\; r_j = \sum_k C_{jk},
 
-C their covariance, h = Σ r_j. The Gram matrix of the orders follows: block l shifts it by one in
-both indices, times λ². Only when α = β, as for ReLU, leaky ReLU and linear branches, do orders
-stay uncorrelated, and their energies are then e_k of λ_l² times the branch's gain. For others the
-orders are correlated and their energies alone do not add up to the energy: the Gram matrix does.
+C their covariance, h = Σ r_j. The Gram matrix G of the orders follows: block l shifts the branch's
+matrix by one in both indices, times λ². Only when α = β, as for ReLU, leaky ReLU and linear
+branches, do orders stay uncorrelated, and their energies are then e_k of λ_l² times the branch's
+gain. For others the orders are correlated and their energies alone do not add up to the energy:
+the Gram matrix does.
 
-Defined for branches without bias that end in a matrix. A bias starts paths of its own, and a
-branch with a mean has orders that are not centred: both are refused. Source: derived.
+A bias adds its variance to C_00: it belongs to the branch's own order, wherever the input came
+from.
+A branch that ends in an activation has a mean, r_j E φ(u)/h for order j, so that its orders
+correlate with the skip's through s_j = ⟨P_j, 1⟩/d, which is carried too.
+
+Source: derived.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,9 +31,8 @@ from numpy.typing import NDArray
 
 from expansion.checking import check_count
 from expansion.compiling import compiled
-from expansion.errors import InputError
-from expansion.growth.mean_field import log_moments
-from expansion.growth.mean_field_kernel import log_moment
+from expansion.growth.mean_field import kernel_arguments, log_moments
+from expansion.growth.mean_field_kernel import beside_skip, log_moment, log_sum
 from expansion.growth.setting import Setting
 from expansion.towers.scaling import ScalingRule
 
@@ -52,6 +57,12 @@ class FrozenSpectrum:
     along: NDArray[np.float64]
     log_energy: float
 
+    @property
+    def log_energies(self) -> NDArray[np.float64]:
+        """ln E‖P_k‖²/‖x_0‖² of each order; −∞ for an order without energy."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(np.maximum(np.diag(self.grams), 0)) + self.log_energy)
+
 
 @compiled()
 def order_grams(
@@ -66,59 +77,64 @@ def order_grams(
 
     Parameters
     ----------
-    scales : array, shape (n,)
-        λ_l.
-    shape : array of int
-        Activations, weight matrices with σ_w², normalises input, normalises output, opens.
-    numbers : array
-        σ_w², ln q_0, ln s.
-    table : array
-        Of the activation's moments.
+    scales, shape, numbers, table : arrays
+        As in :func:`~expansion.growth.mean_field_kernel.propagate`.
     grams, along : arrays
         As in :class:`FrozenSpectrum`; overwritten.
     """
-    activations, matrices, opens = shape[0], shape[1], shape[4] == 1
-    weight, log_q, log_factor = numbers
+    activations, opens, closes, unit_closing = shape[1], shape[2] == 1, shape[3] == 1, shape[4] == 1
+    log_weight, log_bias, log_q, overlap = numbers[0], numbers[1], numbers[2], numbers[4]
     size = along.size
-    moved = np.empty((size, size))
+    moved, crossing = np.empty((size, size)), np.empty(size)
+    across = np.zeros(size)  # s_j/√q
+    across[0] = overlap
     for block in range(scales.size):
-        log_h = 0.0 if shape[2] == 1 else log_q
-        base = log_h
-        # The branch's Gram matrix is across·G + bent·r rᵀ, relative to its input's energy.
-        across, bent, passed = 1.0, 0.0, 1.0
-        left = matrices
-        if opens:
-            log_h += np.log(weight)
-            left -= 1
-        for layer in range(activations):
-            if layer > 0:
-                log_h += np.log(weight)
-                left -= 1
-            alpha = np.exp(log_moment(table, 0, log_h))
-            beta = np.exp(log_moment(table, 3, log_h))
-            # r_j is passed·r_j so far; relative to the whole, which is passed too.
-            bent = beta * bent + (alpha - beta) * passed
-            across *= beta
-            passed *= alpha
-            log_h += np.log(alpha)
-        common = weight**matrices
-        if left > 0:
-            log_h += left * np.log(weight)
-        added = scales[block] ** 2 * np.exp(base - log_q) * common
-        gain = 1.0 + added * passed
-        moved[:] = grams
-        for j in range(1, size):
-            for k in range(1, size):
-                moved[j, k] += added * (
-                    across * grams[j - 1, k - 1] + bent * along[j - 1] * along[k - 1]
-                )
-        grams[:] = moved / gain
-        for j in range(size - 1, 0, -1):
-            along[j] += added * passed * along[j - 1]
-        along /= gain
-        log_q += np.log(gain) + 2.0 * log_factor
-        if shape[3] == 1:
-            log_q = 0.0
+        log_h, log_mean = (0.0 if shape[5] == 1 else log_q), -math.inf
+        moved[:], crossing[:] = grams, along
+        for layer in range(activations + 1):
+            last = layer == activations
+            matrix = layer > 0 or opens
+            if last:
+                matrix = closes and not unit_closing and (activations > 0 or opens)
+            if matrix:
+                before = log_weight + log_h
+                log_h = log_sum(before, log_bias)
+                kept = math.exp(before - log_h) if log_h > -math.inf else 0.0
+                moved *= kept
+                crossing *= kept
+                moved[0, 0] += 1.0 - kept
+                crossing[0] += 1.0 - kept
+            if last or log_h == -math.inf:
+                break
+            # Relative to the energy behind: what passes across u, and what along it.
+            log_energy = log_moment(table, 0, log_h)
+            passed = math.exp(log_moment(table, 3, log_h) - log_energy)
+            for j in range(size):
+                for k in range(size):
+                    bent = (1.0 - passed) * crossing[j] * crossing[k]
+                    moved[j, k] = passed * moved[j, k] + bent
+            if layer == activations - 1 and not closes:
+                log_mean = log_moment(table, 1, log_h) + 0.5 * log_h
+            log_h += log_energy
+        log_gain, skip, share, mean = beside_skip(scales[block], log_h, log_mean, log_q, overlap)
+        crossed = math.sqrt(skip) * mean
+        for j in range(size - 1, -1, -1):
+            for k in range(size - 1, -1, -1):
+                grams[j, k] *= skip
+                if k > 0:
+                    grams[j, k] += crossed * across[j] * crossing[k - 1]
+                if j > 0:
+                    grams[j, k] += crossed * crossing[j - 1] * across[k]
+                if j > 0 and k > 0:
+                    grams[j, k] += share * moved[j - 1, k - 1]
+        for j in range(size - 1, -1, -1):
+            along[j] = skip * along[j] + crossed * across[j]
+            across[j] *= math.sqrt(skip)
+            if j > 0:
+                along[j] += (share + crossed * overlap) * crossing[j - 1]
+                across[j] += mean * crossing[j - 1]
+        overlap = math.sqrt(skip) * overlap + mean
+        log_q = 0.0 if shape[6] == 1 else log_q + log_gain + 2.0 * numbers[5]
     return log_q
 
 
@@ -130,7 +146,7 @@ def frozen_spectrum(
     Parameters
     ----------
     setting : Setting
-        Without bias, with branches that end in a matrix.
+        What a block is.
     rule : ScalingRule or str
         The scales.
     depth : int
@@ -138,39 +154,15 @@ def frozen_spectrum(
     order : int
         Largest order K ≥ 0.
 
-    Raises
-    ------
-    InputError
-        Where the spectrum is not defined.
-
     Examples
     --------
     >>> found = frozen_spectrum(Setting("relu"), "1", 3, 3)
     >>> (np.diag(found.grams) * 8).round(12)
     array([1., 3., 3., 1.])
     """
-    if setting.bias_variance or not setting.closes:
-        came = f"{setting.block} with bias variance {setting.bias_variance:g}"
-        raise InputError("branches without bias that end in a matrix", came, "drop the bias")
-    chosen = ScalingRule.of(rule)
     size = check_count(order, "order", least=0) + 1
-    scales = np.ones(depth) if chosen.normalised else chosen.floats(depth)
-    matrices = (setting.layers or 1) - (1 if setting.unit_closing else 0)
-    shape = np.array(
-        [
-            setting.activations,
-            matrices,
-            setting.normalises_input or chosen.normalised,
-            setting.block == "post-norm",
-            setting.opens,
-        ],
-        dtype=np.int64,
-    )
-    start = float(np.log(setting.input_energy))
-    numbers = np.array([float(setting.weight_variance or 0.0), start, chosen.log_block_factor])
+    scales, shape, numbers = kernel_arguments(setting, ScalingRule.of(rule), depth)
     grams, along = np.zeros((size, size)), np.zeros(size)
     grams[0, 0] = along[0] = 1.0
-    if numbers[0] == 0:
-        return FrozenSpectrum(grams, along, 2 * depth * chosen.log_block_factor)
     log_q = order_grams(scales, shape, numbers, log_moments(setting.branch), grams, along)
-    return FrozenSpectrum(grams, along, float(log_q) - start)
+    return FrozenSpectrum(grams, along, float(log_q - numbers[2]))

@@ -22,15 +22,13 @@ linear, ReLU or leaky ReLU, biases or not, normalised or not (``Setting.exact_at
 else it is the limit of infinite width. For ``activation-first`` the input's coordinates are
 taken to be normal.
 
-*Finite width.* Given the signal, f is √κ̂·z with z normal and κ̂ the branch's own energy, so that
-one block's gain has variance 4λ²κ/d + λ⁴κ²[(1 + v)(1 + 2/d) − 1] with v = Var κ̂/κ², which is
-(E φ⁴/(E φ²)² − 1)/width for one hidden layer: 5/width for ReLU. Relative to the gain's square
-they add up to the variance of ln ‖x_n‖², to first order in 1/width; a block hands on what came
-before times d ln q'/d ln q. Not derived where the signal's own coordinates meet the activation
-or the branch has a mean: there it is nan.
+*Orders.* The mean order is Σ k⟨P_k, x⟩/‖x‖² over the frozen-gate orders P_k of the signal x (claim
+E7b): the mean number of branches that its energy went through. What a bias starts has order one;
+where branches have a mean, skip and branch are not orthogonal, and an order may count negatively.
+The fluctuation at finite width is told in :mod:`~expansion.growth.fluctuation`.
 
 Source: variance and correlation maps: Poole et al. 2016, Schoenholz et al. 2017, for residual
-networks Yang & Schoenholz 2017; G6, shares and fluctuation: derived.
+networks Yang & Schoenholz 2017; G6, shares, orders and fluctuation: derived.
 """
 
 from __future__ import annotations
@@ -43,6 +41,7 @@ from numpy.typing import NDArray
 
 from expansion.checking import check_count, check_finite
 from expansion.errors import InputError
+from expansion.growth.fluctuation import fluctuation, mode_table
 from expansion.growth.mean_field_kernel import propagate
 from expansion.growth.moments import homogeneous_moments, moment_table
 from expansion.growth.pairs import mixture
@@ -73,8 +72,10 @@ class MeanField:
         ln E‖g_l‖²/E‖g_n‖², g_l the gradient with respect to x_l.
     shares : array, shape (n,)
         Block l's part of the energy that leaves it.
+    orders : array, shape (n + 1,)
+        Mean order behind block l.
     variances : array, shape (n + 1,)
-        Of ln ‖x_l‖² over draws of the weights, to first order in 1/width; nan if not derived.
+        Of ln ‖x_l‖² over draws of the weights, to first order in 1/width.
     """
 
     setting: Setting
@@ -84,6 +85,7 @@ class MeanField:
     overlaps: NDArray[np.float64]
     log_gradients: NDArray[np.float64]
     shares: NDArray[np.float64]
+    orders: NDArray[np.float64]
     variances: NDArray[np.float64]
 
     @property
@@ -102,18 +104,14 @@ class MeanField:
         return None if self.correlations is None else float(self.correlations[-1])
 
     @property
-    def mean_order(self) -> float | None:
-        """Mean number of branches that the energy went through; None where branches have a mean.
-
-        With a mean, energies of skip and branch do not add up, so that there are no shares.
-        """
-        return float(self.shares.sum()) if self.setting.closes else None
+    def mean_order(self) -> float:
+        """Mean number of branches that the energy went through."""
+        return float(self.orders[-1])
 
     @property
-    def log_deviation(self) -> float | None:
-        """Standard deviation of ln ‖x_n‖² over draws; None where it is not derived."""
-        value = float(self.variances[-1])
-        return None if math.isnan(value) else math.sqrt(value)
+    def log_deviation(self) -> float:
+        """Standard deviation of ln ‖x_n‖² over draws."""
+        return math.sqrt(max(0.0, float(self.variances[-1])))
 
 
 def mean_field(
@@ -163,14 +161,44 @@ def mean_field(
         if not least - 1e-12 <= check_finite(correlation, "correlation") <= 1:
             required = f"a correlation from {least:.3g} to 1, for overlaps of {setting.overlap:g}"
             raise InputError(required, correlation, "it is a cosine")
-    scales = np.ones(depth) if chosen.normalised else chosen.floats(depth)
+    scales, codes, values = kernel_arguments(
+        setting, chosen, depth, correlation=correlation, width=width, dimension=dimension
+    )
+    table, pairs = log_moments(setting.branch), mixture(setting.branch)
+    rows = propagate(scales, codes, values, table, *pairs)
+    modes = np.zeros((1, 1, 1)) if setting.opens else mode_table(setting.branch)
+    backward = np.concatenate([np.cumsum(rows[3, :0:-1])[::-1], [0.0]])
+    return MeanField(
+        setting,
+        chosen,
+        rows[0] - rows[0, 0],
+        None if correlation is None else rows[1],
+        rows[2],
+        backward,
+        rows[4, 1:],
+        rows[5],
+        fluctuation(rows, scales, codes, values, table, modes, *pairs),
+    )
+
+
+def kernel_arguments(
+    setting: Setting,
+    rule: ScalingRule,
+    depth: int,
+    *,
+    correlation: float | None = None,
+    width: int = 64,
+    dimension: int = 64,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """Scales, shape and numbers, as the compiled kernels read them."""
+    scales = np.ones(depth) if rule.normalised else rule.floats(depth)
     shape = [
         CODES[setting.branch],
         setting.activations,
         setting.opens,
         setting.closes,
         setting.unit_closing,
-        setting.normalises_input or chosen.normalised,
+        setting.normalises_input or rule.normalised,
         setting.block == "post-norm",
         correlation is not None,
     ]
@@ -180,29 +208,11 @@ def mean_field(
         math.log(setting.input_energy),
         0.0 if correlation is None else correlation,
         setting.overlap,
-        chosen.log_block_factor,
+        rule.log_block_factor,
         1 / width,
         1 / dimension,
     ]
-    rows = propagate(
-        scales,
-        np.array(shape, dtype=np.int64),
-        np.array(numbers),
-        log_moments(setting.branch),
-        *mixture(setting.branch),
-    )
-    backward = np.concatenate([np.cumsum(rows[3, :0:-1])[::-1], [0.0]])
-    derived = setting.opens and setting.closes
-    return MeanField(
-        setting,
-        chosen,
-        rows[0] - rows[0, 0],
-        None if correlation is None else rows[1],
-        rows[2],
-        backward,
-        rows[4, 1:],
-        rows[5] if derived else np.full_like(rows[5], math.nan),
-    )
+    return scales, np.array(shape, dtype=np.int64), np.array(numbers)
 
 
 def log_moments(branch: str) -> NDArray[np.float64]:

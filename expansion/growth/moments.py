@@ -10,6 +10,7 @@ name             number                     where it enters
 ``slope``        E φ'(u)²                   backward energy
 ``gate``         E (φ(u)/u)²                energy of what a frozen gate lets pass across u
 ``fourth``       E φ(u)⁴ / (E φ(u)²)²       finite-width fluctuation
+``third``        E φ(u)³ / (E φ(u)²)^{3/2}  the same, of branches that end in an activation
 ================ ========================== ===================================================
 
 Homogeneous activations have constants. sin has closed forms; erf and gelu have them for the
@@ -41,7 +42,7 @@ __all__ = [
     "moment_table",
 ]
 
-MOMENTS = ("energy", "mean", "slope", "gate", "fourth")
+MOMENTS = ("energy", "mean", "slope", "gate", "fourth", "third")
 TABLE_START = -30.0
 TABLE_STEP = 2.0
 _PIECES = 50
@@ -92,7 +93,7 @@ _SMOOTH: dict[str, tuple[_Function, _Function, _Function, _Function | None]] = {
 }
 
 
-def homogeneous_moments(branch: str) -> tuple[float, float, float, float, float]:
+def homogeneous_moments(branch: str) -> tuple[float, float, float, float, float, float]:
     """The moments of :data:`MOMENTS` of linear, relu and leaky-relu, whatever h.
 
     Examples
@@ -103,7 +104,8 @@ def homogeneous_moments(branch: str) -> tuple[float, float, float, float, float]
     slope = {"linear": 1.0, "relu": 0.0, "leaky-relu": LEAKY_SLOPE}[branch]
     energy = (1 + slope**2) / 2
     fourth = 1.5 * (1 + slope**4) / energy**2
-    return energy, (1 - slope) / _ROOT, energy, energy, fourth
+    third = 2 * (1 - slope**3) / _ROOT / energy**1.5
+    return energy, (1 - slope) / _ROOT, energy, energy, fourth, third
 
 
 def moment(branch: str, name: str, variance: float) -> Expectation:
@@ -130,10 +132,8 @@ def moment(branch: str, name: str, variance: float) -> Expectation:
         value = _sine_moment(name, h)
         return Expectation(value, 1e-14 * abs(value), 0)
     value_of, slope_of, gate_of, even_part = _SMOOTH[branch]
-    if name == "mean":
-        if even_part is None:
-            return Expectation(0.0, 0.0, 0)
-        return _divided(normal_expectation(even_part, h), math.sqrt(h))
+    if name in ("mean", "third"):
+        return _odd_moment(name, even_part, value_of, h)
     if name == "slope":
         return normal_expectation(lambda u: slope_of(u) ** 2, h)
     if name == "gate":
@@ -144,13 +144,27 @@ def moment(branch: str, name: str, variance: float) -> Expectation:
     return _divided(normal_expectation(lambda u: value_of(u) ** 4, h), second.value**2)
 
 
+def _odd_moment(
+    name: str, even_part: _Function | None, value_of: _Function, h: float
+) -> Expectation:
+    """The mean and third moment of φ = u/2 + e(u), from its even part e; 0 for odd φ."""
+    if even_part is None:
+        return Expectation(0.0, 0.0, 0)
+    even = even_part
+    if name == "mean":
+        return _divided(normal_expectation(even, h), math.sqrt(h))
+    second = normal_expectation(lambda u: value_of(u) ** 2, h).value
+    third = normal_expectation(lambda u: even(u) * (0.75 * u * u + even(u) ** 2), h)
+    return _divided(third, second**1.5)
+
+
 def _divided(found: Expectation, by: float) -> Expectation:
     return Expectation(found.value / by, found.error / by, found.nodes)
 
 
 def _sine_moment(name: str, h: float) -> float:
     """Closed forms of sin: quadrature would have to resolve √h oscillations."""
-    if name == "mean":
+    if name in ("mean", "third"):
         return 0.0
     if name == "energy":
         return -math.expm1(-2 * h) / (2 * h)
@@ -186,15 +200,15 @@ def closed_energy(branch: str, variance: float) -> float:
 
 @functools.lru_cache(maxsize=16)
 def moment_table(branch: str) -> NDArray[np.float64]:
-    """ln of every moment as Chebyshev coefficients in ln h; shape (5, pieces, degree + 1).
+    """ln of every moment as Chebyshev coefficients in ln h; shape (6, pieces, degree + 1).
 
-    A mean of zero is stored as −10⁴. Built once per activation and process, in some
+    A mean or third moment of zero is stored as −10⁴. Built once per activation and process, in some
     hundredths of a second.
 
     Examples
     --------
     >>> moment_table("tanh").shape
-    (5, 50, 16)
+    (6, 50, 16)
     """
     points = np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
     middles = TABLE_START + TABLE_STEP * (np.arange(_PIECES) + 0.5)

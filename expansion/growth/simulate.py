@@ -51,6 +51,10 @@ class Simulation:
         c_n of two inputs, and its standard error.
     log_deviation, log_deviation_error : float, optional
         Standard deviation of ln ‖x_n‖² over the draws, and its standard error.
+    log_gradient, log_gradient_error : float, optional
+        ln ‖g_0‖²/‖g_n‖², from towers whose matrices were drawn whole.
+    mean_order, mean_order_error : float, optional
+        Σ k ⟨P_k, x_n⟩/‖x_n‖² over the frozen-gate orders of the same towers.
     """
 
     log_energy: float
@@ -60,6 +64,10 @@ class Simulation:
     correlation_error: float | None = None
     log_deviation: float | None = None
     log_deviation_error: float | None = None
+    log_gradient: float | None = None
+    log_gradient_error: float | None = None
+    mean_order: float | None = None
+    mean_order_error: float | None = None
 
 
 def simulate(

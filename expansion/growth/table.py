@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from expansion.checking import check_count
+from expansion.growth.drawn import gradient_and_order
 from expansion.growth.energy import energy, log_coherent_amplitude, log_energy
 from expansion.growth.mean_field import mean_field
 from expansion.growth.setting import Setting
@@ -51,6 +52,8 @@ class Cell:
         Draws to simulate.
     seed : int
         Of the simulation.
+    matrices : bool
+        Whether to simulate gradient and mean order too, which takes whole matrices.
     """
 
     depth: int
@@ -60,6 +63,7 @@ class Cell:
     correlation: float | None = None
     trials: int | None = None
     seed: int = 0
+    matrices: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,8 @@ class GrowthRow:
         q_n/q_0, predicted; infinite where a float cannot hold it.
     log_energy : float
         ln q_n/q_0.
-    mean_order : float or None
-        Mean number of branches that the energy went through; None where branches have a mean.
+    mean_order : float
+        Mean number of branches that the energy went through.
     log_worst_case : float
         ln Π(1 + |λ_l|): the largest ‖H_n(x)‖/‖x‖ of branches with f(0) = 0 and Lipschitz
         constant 1, attained by aligned ones (G3, G8).
@@ -92,14 +96,14 @@ class GrowthRow:
     correlation : float, optional
         c_n, if asked for.
     log_deviation : float, optional
-        Standard deviation of ln ‖x_n‖² over draws at this width, where it is derived.
+        Standard deviation of ln ‖x_n‖² over draws at this width.
     """
 
     depth: int
     rule: ScalingRule
     energy: float
     log_energy: float
-    mean_order: float | None
+    mean_order: float
     log_worst_case: float
     simulated: Simulation | None = None
     setting: Setting = field(default_factory=Setting)
@@ -137,6 +141,12 @@ class GrowthRow:
                 "simulated_correlation": self.simulated.correlation,
                 "simulated_correlation_standard_error": self.simulated.correlation_error,
                 "simulated_log_energy_deviation": self.simulated.log_deviation,
+                "simulated_gradient_log10": _log10(self.simulated.log_gradient),
+                "simulated_gradient_log10_standard_error": _log10(
+                    self.simulated.log_gradient_error
+                ),
+                "simulated_mean_order": self.simulated.mean_order,
+                "simulated_mean_order_standard_error": self.simulated.mean_order_error,
                 "trials": self.simulated.trials,
             }
         return row
@@ -177,6 +187,7 @@ def grid(
     correlation: float | None = None,
     trials: int | None = None,
     seed: int = 0,
+    matrices: bool = False,
 ) -> tuple[Cell, ...]:
     """Every combination as a cell: setting by setting, then width, rule and depth.
 
@@ -191,7 +202,7 @@ def grid(
     chosen = [ScalingRule.of(rule) for rule in rules]
     blocks = [Setting()] if settings is None else list(settings)
     return tuple(
-        Cell(depth, rule, setting, width, correlation, trials, seed)
+        Cell(depth, rule, setting, width, correlation, trials, seed, matrices)
         for setting in blocks
         for width in sizes
         for rule in chosen
@@ -218,6 +229,7 @@ def growth_row(cell: Cell) -> GrowthRow:
     if cell.trials is not None:
         # A seed of its own for every cell, or neighbouring cells would err together.
         words = [zlib.crc32(text.encode()) for text in (rule.text, repr(setting))]
+        source = [cell.seed, depth, cell.width, *words]
         twin = simulate(
             rule,
             depth,
@@ -226,8 +238,12 @@ def growth_row(cell: Cell) -> GrowthRow:
             dimension=cell.width,
             width=cell.width,
             trials=cell.trials,
-            seed=[cell.seed, depth, cell.width, *words],
+            seed=source,
         )
+        if cell.matrices:
+            size = {"width": cell.width, "trials": cell.trials}
+            more = gradient_and_order(setting, rule, depth, **size, seed=source)
+            twin = replace(twin, **more)
     return GrowthRow(
         depth,
         rule,
@@ -300,6 +316,10 @@ def growth_table(
         if on_row is not None:
             on_row(rows[-1])
     return GrowthTable(tuple(rows), block.branch)
+
+
+def _log10(value: float | None) -> float | None:
+    return None if value is None else value / math.log(10)
 
 
 def _float(log_value: float) -> float | None:

@@ -7,9 +7,7 @@ from fractions import Fraction
 
 from flint import fmpz
 
-from expansion.growth.simulate import Simulation
-
-__all__ = ["energy_text", "exact_text", "number_text", "simulation_text"]
+__all__ = ["energy_text", "estimate_text", "exact_text", "number_text"]
 
 _PLAIN = (math.log(1e-3), math.log(1e6))
 
@@ -53,17 +51,14 @@ def energy_text(log_value: float) -> str:
     return f"10^{log_value / math.log(10):.2f}"
 
 
-def simulation_text(simulated: Simulation) -> str:
-    """A simulated energy with its standard error.
+def estimate_text(log_value: float, error: float) -> str:
+    """An estimate by its natural logarithm, with its relative standard error.
 
     Examples
     --------
-    >>> simulation_text(Simulation(math.log(2.7), 0.01, 100))
-    '2.700 ± 0.027'
-    >>> simulation_text(Simulation(693.0, 0.5, 100))
-    '10^(300.97 ± 0.22)'
+    >>> estimate_text(math.log(2.7), 0.01), estimate_text(693.0, 0.5)
+    ('2.700 ± 0.027', '10^(300.97 ± 0.22)')
     """
-    log_value, error = simulated.log_energy, simulated.standard_error
     if _PLAIN[0] <= log_value < _PLAIN[1] and error < 0.3:
         value = math.exp(log_value)
         spread = value * error

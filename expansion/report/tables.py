@@ -7,14 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from expansion.growth.advice import Advice
+from expansion.growth.correlated import CriticalExponent
 from expansion.growth.energy import log_energy
+from expansion.growth.frozen import FrozenSpectrum
 from expansion.growth.setting import Setting
 from expansion.growth.simulate import Simulation
 from expansion.growth.spectrum import Spectrum
 from expansion.growth.table import GrowthRow, GrowthTable
 from expansion.report.grid import Grid
-from expansion.report.numbers import energy_text, exact_text, number_text, simulation_text
+from expansion.report.numbers import energy_text, estimate_text, exact_text, number_text
 from expansion.series.ensembles import Ensemble
 from expansion.trees.order_polynomials import (
     factored,
@@ -28,7 +33,9 @@ __all__ = [
     "advice_grid",
     "checks_grid",
     "counts_grid",
+    "critical_grid",
     "ensembles_grid",
+    "frozen_grid",
     "growth_grid",
     "spectrum_grid",
     "spectrum_lists",
@@ -47,19 +54,26 @@ def growth_grid(table: GrowthTable) -> Grid:
     columns: list[tuple[str, Callable[[GrowthRow], str]]] = [
         ("depth", lambda row: str(row.depth)),
         ("energy", lambda row: energy_text(row.log_energy)),
-        ("mean order", lambda row: _optional_text(row.mean_order)),
+        ("simulated energy", lambda row: _energy_twin(row.simulated)),
+        ("mean order", lambda row: number_text(row.mean_order)),
+        ("simulated order", lambda row: _order_twin(row.simulated)),
         ("worst case", lambda row: energy_text(row.log_worst_case)),
+        ("gradient", lambda row: energy_text(row.log_gradient)),
+        ("simulated gradient", lambda row: _gradient_twin(row.simulated)),
+        ("correlation", lambda row: _optional_text(row.correlation)),
+        ("simulated correlation", lambda row: _cosine_twin(row.simulated)),
     ]
+    left_out = {
+        "simulated energy": not simulated,
+        "simulated order": all(twin.mean_order is None for twin in simulated),
+        "gradient": all(row.log_gradient == row.log_energy or _plain(row) for row in rows),
+        "simulated gradient": all(twin.log_gradient is None for twin in simulated),
+        "correlation": all(row.correlation is None for row in rows),
+        "simulated correlation": all(twin.correlation is None for twin in simulated),
+    }
+    columns = [column for column in columns if not left_out.get(column[0], False)]
     if len({row.width for row in rows}) > 1:
         columns.insert(0, ("width", lambda row: str(row.width)))
-    if any(row.log_gradient != row.log_energy and not _plain(row) for row in rows):
-        columns.append(("gradient", lambda row: energy_text(row.log_gradient)))
-    if any(row.correlation is not None for row in rows):
-        columns.append(("correlation", lambda row: _optional_text(row.correlation)))
-    if simulated:
-        columns.append(("simulated energy", lambda row: _twin_text(row.simulated)))
-    if any(twin.correlation is not None for twin in simulated):
-        columns.append(("simulated correlation", lambda row: _cosine_text(row.simulated)))
     cells = tuple(tuple(text(row) for _, text in words + columns) for row in rows)
     headings = tuple(name for name, _ in words + columns)
     return Grid("Signal growth", headings, cells, _growth_note(rows, headings), len(words))
@@ -73,11 +87,23 @@ def _optional_text(value: float | None) -> str:
     return "–" if value is None else number_text(value)
 
 
-def _twin_text(twin: Simulation | None) -> str:
-    return "" if twin is None else simulation_text(twin)
+def _energy_twin(twin: Simulation | None) -> str:
+    return "" if twin is None else estimate_text(twin.log_energy, twin.standard_error)
 
 
-def _cosine_text(twin: Simulation | None) -> str:
+def _order_twin(twin: Simulation | None) -> str:
+    if twin is None or twin.mean_order is None:
+        return "–"
+    return f"{twin.mean_order:.3g} ± {twin.mean_order_error:.2g}"
+
+
+def _gradient_twin(twin: Simulation | None) -> str:
+    if twin is None or twin.log_gradient is None or twin.log_gradient_error is None:
+        return "–"
+    return estimate_text(twin.log_gradient, twin.log_gradient_error)
+
+
+def _cosine_twin(twin: Simulation | None) -> str:
     if twin is None or twin.correlation is None:
         return ""
     return f"{twin.correlation:.3f} ± {twin.correlation_error:.3f}"
@@ -95,8 +121,10 @@ def _growth_note(rows: Sequence[GrowthRow], headings: Sequence[str]) -> str:
         "; mean order: branches that this energy went through; worst case: largest "
         "‖H_n(x)‖/‖x‖ of branches with Lipschitz constant 1"
     )
-    if "gradient" in headings:
+    if "gradient" in headings or "simulated gradient" in headings:
         note += "; gradient: E‖gradient at the input‖²/‖at the output‖²"
+        if "gradient" not in headings:
+            note += ", predicted to be the energy's growth"
     if "correlation" in headings:
         note += "; correlation: cosine of two inputs after n blocks"
     twins = [row for row in rows if row.simulated is not None]
@@ -106,6 +134,8 @@ def _growth_note(rows: Sequence[GrowthRow], headings: Sequence[str]) -> str:
         drawn = {"relu": "V relu(U x)", "linear": "A x"}.get(twins[0].setting.branch, "the blocks")
         drawn = drawn if plain and len({row.setting.branch for row in rows}) == 1 else "the blocks"
         note += f"; simulated: ± standard error, {trials} draws of {drawn}, {widths} units wide"
+        if "simulated order" in headings:
+            note += "; simulated order: equal to the mean order in the limit of infinite width"
     return note + "."
 
 
@@ -165,10 +195,11 @@ def trees_grid(rows: Sequence[Mapping[str, Any]]) -> Grid:
     return Grid("Rooted trees", headings, cells, note, text_columns=2)
 
 
-def spectrum_lists(found: Spectrum) -> dict[str, list[float | None]]:
+def spectrum_lists(log_energies: NDArray[np.float64]) -> dict[str, list[float | None]]:
     """Energies and their log10 as JSON-ready lists; what no float can hold is null."""
-    logs = [float(value) if value > -math.inf else None for value in found.log10_energy]
-    energies = [float(value) if value < math.inf else None for value in found.energy]
+    logs = [float(value) if value > -math.inf else None for value in log_energies / math.log(10)]
+    with np.errstate(over="ignore"):
+        energies = [float(value) if value < math.inf else None for value in np.exp(log_energies)]
     return {"energy": energies, "log10_energy": logs}
 
 
@@ -182,6 +213,40 @@ def spectrum_grid(found: Spectrum) -> Grid:
     title = f"Order spectrum, n = {found.depth}, rule {found.rule}"
     note = "energy: E‖P_k‖² for an input of energy 1; share: of the energy of all orders."
     return Grid(title, ("order", "energy", "share"), rows, note, text_columns=0)
+
+
+def frozen_grid(found: FrozenSpectrum, setting: Setting, depth: int, rule: str) -> Grid:
+    """The energy of each order of any block kind, and its share along the signal."""
+    rows = tuple(
+        (str(k), energy_text(value), f"{share:.4%}")
+        for k, (value, share) in enumerate(zip(found.log_energies, found.along, strict=True))
+    )
+    title = f"Order spectrum of {setting.branch}, {setting.block}, n = {depth}, rule {rule}"
+    note = (
+        "energy: E‖P_k‖² of the frozen-gate orders for an input of energy 1, at infinite width; "
+        "share: E⟨P_k, x_n⟩/E‖x_n‖², which adds up to 1 over all orders also where orders are "
+        "correlated."
+    )
+    return Grid(title, ("order", "energy", "share"), rows, note, text_columns=0)
+
+
+def critical_grid(lines: Sequence[CriticalExponent]) -> Grid:
+    """The exponents β at which λ = n^−β keeps towers bounded, by correlation in depth."""
+    rows = tuple(
+        (
+            line.covariance,
+            number_text(line.parameter),
+            *(f"{value:.3f}" for value in (line.first_order, line.fitted, line.predicted)),
+        )
+        for line in lines
+    )
+    note = (
+        "β: the smallest with bounded energy at λ = n^−β. order 1: from Σ ρ_ij alone, exact at "
+        "every width; fitted: from the whole energy at the two depths, infinite width; predicted: "
+        "½ for short memory, 1 for smooth or tied blocks, max(H, ¼) for fractional noise."
+    )
+    headings = ("covariance", "parameter", "order 1", "fitted", "predicted")
+    return Grid("Critical exponents of correlated blocks", headings, rows, note)
 
 
 def ensembles_grid(frozen: Ensemble, series: Ensemble, title: str) -> Grid:
