@@ -33,7 +33,6 @@ from expansion.growth.mean_field_kernel import (
     beside_skip,
     log_moment,
     log_moment_slope,
-    through_branch,
 )
 from expansion.growth.moments import TABLE_START, TABLE_STEP
 from expansion.growth.units import HOMOGENEOUS, LEAKY_SLOPE
@@ -119,16 +118,15 @@ def fluctuation(
     numbers: NDArray[np.float64],
     table: NDArray[np.float64],
     modes: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    slopes: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Variance of ln ‖x_l‖² behind every block.
 
     Parameters
     ----------
-    rows : array, shape (≥ 3, n + 1)
-        ln q_l, anything, overlap: of :func:`~expansion.growth.mean_field_kernel.propagate`, whose
-        arguments the others are, but for
+    rows : array, shape (11, n + 1)
+        Of :func:`~expansion.growth.mean_field_kernel.propagate`.
+    scales, shape, numbers, table : arrays
+        Its arguments.
     modes : array
         Of :func:`mode_table`; read only for branches that begin with an activation.
 
@@ -146,9 +144,8 @@ def fluctuation(
     chosen = np.zeros(count)
     for block in range(scales.size):
         log_q, overlap = rows[0, block], rows[2, block]
-        log_h, _, _, log_mean, _, follow, spread, log_u = through_branch(
-            shape, numbers, table, weights, slopes, log_q, 0.0
-        )
+        log_h, log_mean, follow = rows[6, block + 1], rows[7, block + 1], rows[8, block + 1]
+        spread, log_u = rows[9, block + 1], rows[10, block + 1]
         _, skip, share, mean = beside_skip(scales[block], log_h, log_mean, log_q, overlap)
         if closes and opens:
             noise = share * share * ((1.0 + spread) * (1.0 + 2.0 * per_dim) - 1.0)

@@ -167,7 +167,7 @@ def mean_field(
     table, pairs = log_moments(setting.branch), mixture(setting.branch)
     rows = propagate(scales, codes, values, table, *pairs)
     modes = np.zeros((1, 1, 1)) if setting.opens else mode_table(setting.branch)
-    backward = np.concatenate([np.cumsum(rows[3, :0:-1])[::-1], [0.0]])
+    backward = np.concatenate([np.cumsum(rows[4, :0:-1])[::-1], [0.0]])
     return MeanField(
         setting,
         chosen,
@@ -175,9 +175,9 @@ def mean_field(
         None if correlation is None else rows[1],
         rows[2],
         backward,
-        rows[4, 1:],
-        rows[5],
-        fluctuation(rows, scales, codes, values, table, modes, *pairs),
+        rows[5, 1:],
+        rows[3],
+        fluctuation(rows, scales, codes, values, table, modes),
     )
 
 

@@ -208,19 +208,20 @@ def propagate(
 
     Returns
     -------
-    array, shape (6, n + 1)
-        ln q_l; correlation; overlap; ln of the backward factor of block l; residual share of
-        block l; mean order behind block l. The fourth and fifth rows have nothing at place 0.
+    array, shape (11, n + 1)
+        ln q_l; correlation; overlap; mean order; then of block l: ln of the backward factor,
+        residual share, and log_h, log_mean, follow, spread, log_u of :func:`through_branch`, with
+        nothing at place 0.
     """
     norm_out = shape[6] == 1
     log_q, correlation, overlap, log_factor = numbers[2], numbers[3], numbers[4], numbers[5]
-    out = np.zeros((6, scales.size + 1))
+    out = np.zeros((11, scales.size + 1))
     out[0, 0], out[1, 0], out[2, 0] = log_q, correlation, overlap
     # Σ k ⟨P_k, x⟩ over ‖x‖² and Σ k ⟨P_k, 1⟩ over √d ‖x‖: all orders, and those along the mean.
     order, order_overlap = 0.0, 0.0
     for block in range(scales.size):
         scale = scales[block]
-        log_h, c, log_slope, log_mean, kept, _, _, _ = through_branch(
+        log_h, c, log_slope, log_mean, kept, follow, spread, log_u = through_branch(
             shape, numbers, table, weights, slopes, log_q, correlation
         )
         log_gain, skip, share, mean = beside_skip(scale, log_h, log_mean, log_q, overlap)
@@ -239,5 +240,7 @@ def propagate(
         else:
             log_q += log_gain + 2.0 * log_factor
         out[0, block + 1], out[1, block + 1], out[2, block + 1] = log_q, correlation, overlap
-        out[3, block + 1], out[4, block + 1], out[5, block + 1] = log_back, share, order
+        out[3, block + 1], out[4, block + 1], out[5, block + 1] = order, log_back, share
+        out[6, block + 1], out[7, block + 1], out[8, block + 1] = log_h, log_mean, follow
+        out[9, block + 1], out[10, block + 1] = spread, log_u
     return out
