@@ -11,6 +11,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from expansion.bounds.capacity import CapacityBound, capacity_bounds
+    from expansion.bounds.geometric_complexity import complexity_orders, geometric_complexity
+    from expansion.bounds.local_capacity import local_lipschitz
+    from expansion.bounds.margin import MarginEstimate, margin_estimate
+    from expansion.bounds.neural_ode import NeuralODEBound, neural_ode_bound
+    from expansion.bounds.neural_ode_class import TowerClass, class_of_tower, class_of_weights
+    from expansion.bounds.norms import certified_spectral_norm
+    from expansion.bounds.overparameterized import (
+        ResidualClassifier,
+        distance_from_start,
+        draw_classifier,
+        gap_terms,
+        interlayer_certificate,
+    )
+    from expansion.bounds.remainder import CertifiedTruncation, certified_truncation
+    from expansion.bounds.sharpness import Capacity, capacity
+    from expansion.bounds.surrogate import classification_errors
     from expansion.errors import InputError, TooManyTermsError
     from expansion.growth.advice import Advice, advise
     from expansion.growth.mean_field import MeanField, mean_field
@@ -29,9 +46,15 @@ if TYPE_CHECKING:
     from expansion.series.scalar import ScalarExpansion, one_dimensional
     from expansion.series.subnetworks import SubnetworkEnsemble, subnetwork_orders
     from expansion.series.tree_values import TreeValues, tree_values
+    from expansion.synthesis.exponents import SynthesisTable, synthesis_table
     from expansion.towers.architectures.architecture import Architecture
     from expansion.towers.branches.abstract import AbstractBranch
-    from expansion.towers.branches.layered import AffineBranch, MLPBranch, relu_branch
+    from expansion.towers.branches.layered import (
+        AffineBranch,
+        MLPBranch,
+        relu_branch,
+        sigmoid_branch,
+    )
     from expansion.towers.branches.symbolic import SymbolicBranch
     from expansion.towers.files import SavedTower, load_tower, save_tower
     from expansion.towers.scaling import ScalingRule
@@ -44,6 +67,23 @@ __version__ = "0.1.0"
 # The house of every public name. Names are imported on first use, so that `expansion --help`
 # does not wait for sympy and numba.
 _HOMES = {
+    "bounds.capacity": ("CapacityBound", "capacity_bounds"),
+    "bounds.geometric_complexity": ("complexity_orders", "geometric_complexity"),
+    "bounds.local_capacity": ("local_lipschitz",),
+    "bounds.margin": ("MarginEstimate", "margin_estimate"),
+    "bounds.neural_ode": ("NeuralODEBound", "neural_ode_bound"),
+    "bounds.neural_ode_class": ("TowerClass", "class_of_tower", "class_of_weights"),
+    "bounds.norms": ("certified_spectral_norm",),
+    "bounds.overparameterized": (
+        "ResidualClassifier",
+        "distance_from_start",
+        "draw_classifier",
+        "gap_terms",
+        "interlayer_certificate",
+    ),
+    "bounds.remainder": ("CertifiedTruncation", "certified_truncation"),
+    "bounds.sharpness": ("Capacity", "capacity"),
+    "bounds.surrogate": ("classification_errors",),
     "errors": ("InputError", "TooManyTermsError"),
     "growth.advice": ("Advice", "advise"),
     "growth.mean_field": ("MeanField", "mean_field"),
@@ -62,9 +102,10 @@ _HOMES = {
     "series.scalar": ("ScalarExpansion", "one_dimensional"),
     "series.subnetworks": ("SubnetworkEnsemble", "subnetwork_orders"),
     "series.tree_values": ("TreeValues", "tree_values"),
+    "synthesis.exponents": ("SynthesisTable", "synthesis_table"),
     "towers.architectures.architecture": ("Architecture",),
     "towers.branches.abstract": ("AbstractBranch",),
-    "towers.branches.layered": ("AffineBranch", "MLPBranch", "relu_branch"),
+    "towers.branches.layered": ("AffineBranch", "MLPBranch", "relu_branch", "sigmoid_branch"),
     "towers.branches.symbolic": ("SymbolicBranch",),
     "towers.files": ("SavedTower", "load_tower", "save_tower"),
     "towers.scaling": ("ScalingRule",),

@@ -7,7 +7,7 @@ from numbers import Integral
 
 from expansion.errors import InputError
 
-__all__ = ["check_count", "check_finite"]
+__all__ = ["check_count", "check_finite", "check_jobs"]
 
 
 def check_count(value: object, name: str, *, least: int) -> int:
@@ -64,3 +64,14 @@ def check_finite(value: float, name: str) -> float:
     if not math.isfinite(value):
         raise InputError(f"{name} must be a finite number", value, "give a number such as 0.1")
     return value
+
+
+def check_jobs(jobs: object) -> int:
+    """A number of processes, or −1 for one per core.
+
+    Examples
+    --------
+    >>> check_jobs("-1"), check_jobs(2)
+    (-1, 2)
+    """
+    return -1 if str(jobs).strip() == "-1" else check_count(jobs, "jobs", least=1)

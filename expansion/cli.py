@@ -15,13 +15,24 @@ from typing import Annotated, Any
 
 import typer
 
-from expansion.checking import check_count
+from expansion import bound_cli
+from expansion.checking import check_count, check_jobs
 from expansion.console import check_format, print_json, progress_bar, run
 from expansion.errors import InputError
 
 __all__ = ["SEVERAL", "app", "main"]
 
-SEVERAL = ("--depth", "--rule", "--branch", "--width")  # options that take values in a row
+SEVERAL = (
+    "--depth",
+    "--rule",
+    "--branch",
+    "--width",
+    "--hurst",
+    "--samples",
+    "--radius",
+    "--slope",
+    "--distance",
+)  # options that take values in a row
 
 app = typer.Typer(
     help="Expand deep residual networks, count their paths, see how their signal grows.",
@@ -29,9 +40,18 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+app.add_typer(bound_cli.app, name="bound")
+
 Format = Annotated[str, typer.Option("--format", help="text or json.")]
 Depth = Annotated[str, typer.Option(help="Number of blocks n.")]
 Order = Annotated[str, typer.Option(help="Largest order K.")]
+Block = Annotated[
+    str, typer.Option(help="{pre,post}-activation, activation-first, {pre,post}-norm.")
+]
+WeightVariance = Annotated[float | None, typer.Option(help="Of weights times fan-in; 2 for relu.")]
+BiasVariance = Annotated[float, typer.Option(help="Of biases.")]
+Layers = Annotated[str | None, typer.Option(help="Matrices in a branch.")]
+Overlap = Annotated[float, typer.Option(help="Cosine of input and mean direction.")]
 
 
 def main() -> None:
@@ -65,11 +85,10 @@ def report(
         print_json(job.to_dict())
     else:
         print("\n".join(job.terms), end="\n\n")
-        for grid in job.grids():
-            print_table(grid)
-            if "network" in grid.title:
-                print(textwrap.fill(job.saved.description, 100), end="\n\n")
-        print(job.verdict())
+        for section in job.sections():
+            print_table(section.grid)
+            if section.sentence:
+                print(textwrap.fill(section.sentence, 100), end="\n\n")
     return 0 if job.passed else 1
 
 
@@ -176,18 +195,14 @@ def growth(
     branch: Annotated[
         list[str] | None, typer.Option(help="relu (default), linear, leaky-relu, tanh, erf, …")
     ] = None,
-    block: Annotated[
-        str, typer.Option(help="{pre,post}-activation, activation-first, {pre,post}-norm.")
-    ] = "pre-activation",
-    weight_variance: Annotated[
-        float | None, typer.Option(help="Of weights times fan-in; 2 for relu.")
-    ] = None,
-    bias_variance: Annotated[float, typer.Option(help="Of biases.")] = 0.0,
-    layers: Annotated[str | None, typer.Option(help="Matrices in a branch.")] = None,
+    block: Block = "pre-activation",
+    weight_variance: WeightVariance = None,
+    bias_variance: BiasVariance = 0.0,
+    layers: Layers = None,
     width: Annotated[
         list[str] | None, typer.Option(help="Of simulated towers (64), several allowed.")
     ] = None,
-    overlap: Annotated[float, typer.Option(help="Cosine of input and mean direction.")] = 0.0,
+    overlap: Overlap = 0.0,
     correlation: Annotated[
         float | None, typer.Option(help="Of two inputs, to follow it too.")
     ] = None,
@@ -214,7 +229,7 @@ def growth(
     """Predict how the signal's energy grows with depth, simulate it, advise a scale."""
     from expansion.growth.advice import advise as advise_scale
     from expansion.growth.setting import Setting
-    from expansion.growth.sweep import check_jobs, joined_cluster, sweep
+    from expansion.growth.sweep import joined_cluster, sweep
     from expansion.growth.table import grid
     from expansion.report.grid import csv_text, latex_text, markdown_text, print_table
     from expansion.report.tables import advice_grid, growth_grid
@@ -237,6 +252,7 @@ def growth(
         correlation=correlation,
         trials=None if simulate is None else check_count(simulate, "trials", least=2),
         seed=check_count(seed, "seed", least=0),
+        matrices=True,
     )
     with progress_bar("growth", len(set(questions))) as advance, joined_cluster(cluster):
         # On a cluster its own workers are used; here as many processes as asked for.
@@ -267,21 +283,65 @@ def spectrum(
     depth: Depth,
     rule: Annotated[str, typer.Option(help="Scaling rule.")],
     order: Order,
+    branch: Annotated[str, typer.Option(help="The activation.")] = "relu",
+    block: Block = "pre-activation",
+    weight_variance: WeightVariance = None,
+    bias_variance: BiasVariance = 0.0,
+    layers: Layers = None,
+    overlap: Overlap = 0.0,
     format: Format = "text",
 ) -> None:
     """Show how the energy is shared among the orders."""
+    from expansion.growth.frozen import frozen_spectrum
+    from expansion.growth.setting import Setting
     from expansion.growth.spectrum import spectrum as order_spectrum
     from expansion.report.grid import print_table
-    from expansion.report.tables import spectrum_grid, spectrum_lists
+    from expansion.report.tables import frozen_grid, spectrum_grid, spectrum_lists
     from expansion.towers.scaling import ScalingRule
 
     check_format(format, ("text", "json"))
-    number = check_count(depth, "depth", least=1)
-    found = order_spectrum(number, ScalingRule.parse(rule), check_count(order, "order", least=0))
-    if format == "json":
-        print_json({"depth": number, "rule": found.rule.text, **spectrum_lists(found)})
+    number, most = check_count(depth, "depth", least=1), check_count(order, "order", least=0)
+    matrices = None if layers is None else check_count(layers, "layers", least=1)
+    setting = Setting(branch, block, weight_variance, bias_variance, matrices, overlap=overlap)
+    scales = ScalingRule.parse(rule)
+    answer: dict[str, Any] = {"depth": number, "rule": scales.text}
+    if setting.preserves_energy:
+        found = order_spectrum(number, scales, most)
+        answer |= spectrum_lists(found.log_energy)
+        table = spectrum_grid(found)
     else:
-        print_table(spectrum_grid(found))
+        frozen = frozen_spectrum(setting, scales, number, most)
+        answer |= spectrum_lists(frozen.log_energies) | {"share": frozen.along.tolist()}
+        table = frozen_grid(frozen, setting, number, scales.text)
+    if format == "json":
+        print_json(answer)
+    else:
+        print_table(table)
+
+
+@app.command()
+def critical(
+    depth: Annotated[str, typer.Option(help="The larger of two depths, n/2 and n.")] = "1024",
+    hurst: Annotated[
+        list[float] | None, typer.Option(help="Hurst indices of fractional noise, several allowed.")
+    ] = None,
+    format: Format = "text",
+) -> None:
+    """Find the exponent of n that keeps blocks correlated in depth bounded."""
+    from dataclasses import asdict
+
+    from expansion.growth.correlated import critical_exponents
+    from expansion.report.grid import print_table
+    from expansion.report.tables import critical_grid
+
+    check_format(format, ("text", "json"))
+    most = check_count(depth, "depth", least=16)
+    hursts = (0.1, 0.3, 0.5, 0.7, 0.9) if hurst is None else tuple(hurst)
+    lines = critical_exponents(hursts=hursts, depths=(most // 2, most))
+    if format == "json":
+        print_json({"depths": [most // 2, most], "rows": [asdict(line) for line in lines]})
+    else:
+        print_table(critical_grid(lines))
 
 
 @app.command()

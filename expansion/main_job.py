@@ -10,20 +10,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.metadata import entry_points
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 from expansion import __version__
+from expansion.bounds.sharpness import Capacity, capacity
 from expansion.errors import InputError
 from expansion.growth.table import DEFAULT_DEPTHS, DEFAULT_RULES, GrowthTable, growth_table
+from expansion.report.capacity_tables import capacity_grid
 from expansion.report.grid import Grid
 from expansion.report.page import Section, page_html
 from expansion.report.plots import growth_figure, spectrum_figure, svg_text
+from expansion.report.synthesis_tables import demands_grid, growth_laws_grid
 from expansion.report.tables import checks_grid, counts_grid, ensembles_grid, growth_grid
 from expansion.series.ensembles import Ensemble, frozen_gate_ensemble, lambda_series
 from expansion.series.notation import indexed_sum
-from expansion.towers.files import SavedTower, load_tower
+from expansion.synthesis.exponents import SynthesisTable, synthesis_table
+from expansion.synthesis.quantities import QUANTITIES
+from expansion.towers.files import SavedTower, embedded_tower, load_tower
 from expansion.trees.counting import path_counts, rooted_tree_counts, tree_counts
 from expansion.trees.generate import rooted_trees
 
@@ -53,6 +57,10 @@ class MainJob:
         The network looked at.
     frozen, series : Ensemble
         Its order spectrum.
+    synthesis : SynthesisTable
+        What scale each bound asks for.
+    capacity : Capacity
+        The network's capacity, bounded and measured.
     checks : mapping or None
         The report of the checks; None where none are installed.
     """
@@ -63,6 +71,8 @@ class MainJob:
     saved: SavedTower
     frozen: Ensemble
     series: Ensemble
+    synthesis: SynthesisTable
+    capacity: Capacity
     checks: Mapping[str, Any] | None
 
     @property
@@ -70,16 +80,36 @@ class MainJob:
         """Whether no check failed."""
         return self.checks is None or bool(self.checks["passed"])
 
+    def sections(self, growth: str = "", spectrum: str = "") -> list[Section]:
+        """The tables in reading order, each with what it says in words.
+
+        Parameters
+        ----------
+        growth, spectrum : str
+            Figures as SVG, if there is a page to put them on.
+        """
+        depth, laws = self.saved.tower.depth, self.synthesis.to_dict()
+        results = self.checks["results"] if self.checks is not None else ()
+        spectra = f"Order spectrum of the network, n = {depth}"
+        capacity = f"Capacity of the network, n = {depth}, rule {self.saved.tower.rule}"
+        mood = "passed" if self.passed else "failed"
+        return [
+            Section(counts_grid(self.counts, "Terms of each order")),
+            Section(growth_grid(self.growth), figure=growth),
+            Section(demands_grid(laws), self.synthesis.sentence),
+            Section(growth_laws_grid(laws)),
+            Section(
+                ensembles_grid(self.frozen, self.series, spectra),
+                self.saved.description,
+                spectrum,
+            ),
+            Section(capacity_grid(self.capacity, capacity)),
+            Section(checks_grid(results), self.verdict(), mood=mood),
+        ]
+
     def grids(self) -> list[Grid]:
         """The tables in reading order."""
-        depth = self.saved.tower.depth
-        results = self.checks["results"] if self.checks is not None else ()
-        return [
-            counts_grid(self.counts, "Terms of each order"),
-            growth_grid(self.growth),
-            ensembles_grid(self.frozen, self.series, f"Order spectrum of the network, n = {depth}"),
-            checks_grid(results),
-        ]
+        return [section.grid for section in self.sections()]
 
     def verdict(self) -> str:
         """The checks in a sentence."""
@@ -106,7 +136,9 @@ class MainJob:
                 "depth": self.saved.tower.depth,
                 "rule": self.saved.tower.rule.text,
                 "ensembles": [_ensemble_dict(e) for e in (self.frozen, self.series)],
+                "capacity": self.capacity.to_dict(),
             },
+            "synthesis": self.synthesis.to_dict(),
             "checks": self.checks,
         }
 
@@ -114,16 +146,8 @@ class MainJob:
         """The report as one self-contained page."""
         rules = {row.rule.text: row.rule for row in self.growth}
         curves = growth_table(_CURVE, rules.values())
-        figures = [
-            "",
-            svg_text(growth_figure(curves, self.growth)),
-            svg_text(spectrum_figure(self.frozen, self.series)),
-            "",
-        ]
-        sentences = ["", "", self.saved.description, self.verdict()]
-        moods = ["", "", "", "passed" if self.passed else "failed"]
-        parts = zip(self.grids(), sentences, figures, moods, strict=False)
-        sections = [Section(*part) for part in parts]
+        growth = svg_text(growth_figure(curves, self.growth))
+        sections = self.sections(growth, svg_text(spectrum_figure(self.frozen, self.series)))
         return page_html(f"residual-expansion {__version__}", self.terms, sections)
 
 
@@ -142,17 +166,21 @@ def run_main_job(weights: Path | None, progress: Progress) -> MainJob:
     InputError
         When the file cannot be read as a tower with inputs.
     """
-    saved = _embedded() if weights is None else load_tower(weights)
+    saved = embedded_tower() if weights is None else load_tower(weights)
     if saved.inputs is None:
         mend = "save the tower with inputs"
         raise InputError("a tower with inputs to look at it on", str(weights), mend)
     advance = progress("growth", len(DEFAULT_RULES) * len(DEFAULT_DEPTHS))
     growth = growth_table(trials=_TRIALS, on_row=lambda row: advance(f"growth, rule {row.rule}"))
     depth = saved.tower.depth
-    advance = progress("network", 2)
+    advance = progress("exponents", len(QUANTITIES))
+    synthesis = synthesis_table(on_quantity=lambda one: advance(f"exponents, {one.name}"))
+    advance = progress("network", 3)
     frozen = frozen_gate_ensemble(saved.tower, saved.inputs)
     advance()
     series = lambda_series(saved.tower, saved.inputs, max(_SERIES_ORDER, depth))
+    advance()
+    found = capacity(saved.tower, saved.inputs)
     advance()
     counts: dict[str, Sequence[int | Fraction]] = {
         "tree shapes": [1, *rooted_tree_counts(_COUNTED_ORDERS)[1:]],
@@ -161,7 +189,8 @@ def run_main_job(weights: Path | None, progress: Progress) -> MainJob:
         "paths, n = 1000": path_counts(1000, _COUNTED_ORDERS),
         "labelled trees, n = 1000": tree_counts(1000, _COUNTED_ORDERS),
     }
-    return MainJob(_terms(), counts, growth, saved, frozen, series, _checks(progress))
+    parts = saved, frozen, series, synthesis, found
+    return MainJob(_terms(), counts, growth, *parts, _checks(progress))
 
 
 def _terms() -> tuple[str, ...]:
@@ -170,11 +199,6 @@ def _terms() -> tuple[str, ...]:
         sums = " + ".join(indexed_sum(tree) for tree in rooted_trees(order))
         lines.append(f"  + {power} [ {sums} ]")
     return (*lines, "  + O(λ⁴)")
-
-
-def _embedded() -> SavedTower:
-    with as_file(files("expansion") / "data" / "digits.safetensors") as path:
-        return load_tower(path)
 
 
 def _checks(progress: Progress) -> Mapping[str, Any] | None:

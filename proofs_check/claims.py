@@ -218,6 +218,28 @@ _ALL = (
         "SkipInit, 1/√d and ÷√2: De & Smith 2020 (arXiv 2002.10444); mean orders: derived",
     ),
     Claim(
+        "G6",
+        "Branches θ relu(W x) have a mean and add coherently: s gains θ√(q/π) and q gains "
+        "2θs√(q/π) + θ²q in each block; θ = 1/√L explodes like e^√(L/π), θ = c/L is depth-free.",
+        r"s \leftarrow s + \theta \sqrt{q/\pi}, \quad "
+        r"q \leftarrow q + 2 \theta s \sqrt{q/\pi} + \theta^2 q",
+        "W ~ N(0, 2/m), per coordinate s = ⟨x, 1⟩/m and q = ‖x‖²/m; infinite width (one block's "
+        "means hold at every width).",
+        "derived",
+    ),
+    Claim(
+        "G7",
+        "Energies, correlations and gradients go through blocks by maps of an activation's normal "
+        "moments κ, γ, μ, χ, and ln ‖x_n‖² fluctuates with a variance proportional to 1/width.",
+        r"q \leftarrow q + 2 \lambda s \mu + \lambda^2 \kappa, \quad "
+        r"p \leftarrow p + 2 \lambda s \mu + \lambda^2 \gamma, \quad "
+        r"\|g\|^2 \leftarrow \|g\|^2 (1 + \lambda^2 \chi)",
+        "Independent normal weights and biases, infinite width; the fluctuation to first order in "
+        "1/width.",
+        "moments and maps: classical mean-field theory; gelu's kernel, the residual forms with a "
+        "mean, and the fluctuation: derived",
+    ),
+    Claim(
         "G8",
         "Branches bounded by M at x with Lipschitz constants 𝓛 move x by at most "
         "(M/𝓛)(Π(1 + |λ_l| 𝓛) − 1), and beyond first order by at most that less M Σ |λ_l|.",
@@ -225,6 +247,53 @@ _ALL = (
         r"\mathcal{L}) - 1\big]",
         "No smoothness. Bounds in one norm; M > 0 and 𝓛 > 0.",
         "derived",
+    ),
+    Claim(
+        "B1",
+        "Branches bounded by B_l on the complex ball of radius ρ about x have orders of at most "
+        "ρq^k and a tail after K of at most ρq^(K+1)/(1−q), q = Σ|λ_l|B_l/ρ; a scalar tower of "
+        "their majorants bounds every order more sharply.",
+        r"\|P_k\| \le \rho q^k, \quad \Big\|H_n - \sum_{k \le K} P_k\Big\| \le "
+        r"\frac{\rho q^{K+1}}{1 - q}, \quad q = \sum_l |\lambda_l| B_l / \rho",
+        "Branches analytic on the complex ball, in the Euclidean norm; q < 1 for the tail.",
+        "derived",
+    ),
+    Claim(
+        "B2",
+        "The Lipschitz constant is at most Π(1 + |λ_l| 𝓛_l) ≤ exp(Σ|λ_l| 𝓛_l), the geometric "
+        "complexity at most d times its square; to second order in the scale the complexity is "
+        "d + 2Σλ tr f' and what the theorem's first two orders add.",
+        r"\mathrm{Lip}(H_n) \le \prod_l (1 + |\lambda_l| \mathcal{L}_l), \quad "
+        r"\mathrm{GC} = \overline{\|\nabla H_n\|_F^2} \le d \prod_l (1 + |\lambda_l| "
+        r"\mathcal{L}_l)^2, \quad \mathrm{GC} = d + 2 \sum_l \lambda_l "
+        r"\overline{\mathrm{tr} f_l'} + O(\lambda^2)",
+        "Lipschitz branches, in the Euclidean norm; analytic ones for the expansion.",
+        "geometric complexity: Dherin et al. 2022 (arXiv 2209.13083); bounds and expansion: "
+        "derived",
+    ),
+    Claim(
+        "B3",
+        "Towers x ↦ x + W σ(x)/L with ‖W‖ ≤ R are Lipschitz in W with K_F = M(1 + K_σR/L)^(L−1), "
+        "weights that vary slowly in depth have covers that do not grow with it, and so the "
+        "expected loss is at most the mean loss + 2K_ℓK_Fε + M̄√((log N(ε) + log 1/δ)/2n).",
+        r"\mathcal R \le \hat{\mathcal R} + 2 K_\ell K_F \varepsilon + \bar M "
+        r"\sqrt{\frac{\log N(\varepsilon) + \log(1/\delta)}{2n}}, \quad "
+        r"K_F = M (1 + \tfrac{K_\sigma R}{L})^{L-1}",
+        "A class fixed before the sample is drawn: |σ(x_j)| ≤ M, entries K-Lipschitz in depth; "
+        "independent samples; a loss of at least 0 that is K_ℓ-Lipschitz in the output.",
+        "shape, and the Lipschitz cover: Marion 2023 (arXiv 2305.06648); constants: derived",
+    ),
+    Claim(
+        "B4",
+        "On the τ-ball about any weights, and for every activation pattern, the Jacobian between "
+        "residual layers is at most Π(1 + θ(‖W_l‖ + τ)); half the error is at most the surrogate "
+        "error, which is at most the loss; the last layer's worst linearisation error is known.",
+        r"\Big\| \prod_l (I + \theta D_l W_l^\top) \Big\| \le "
+        r"e^{\theta \sum_l (\|W_l^{(0)}\| + \tau)}, \quad "
+        r"\tfrac12 1\{z \le 0\} \le -\ell'(z) \le \ell(z)",
+        "σ = relu, logistic loss, labels ±1; a readout of ±1 for the linearisation error.",
+        "surrogate error and gap terms: Frei, Cao & Gu 2019 (arXiv 1910.02934); certificate and "
+        "worst linearisation error: derived",
     ),
 )
 

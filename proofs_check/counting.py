@@ -70,7 +70,7 @@ def _far(counts: Counts, polynomials: list[fmpq_poly], depths: Sequence[int]) ->
 
 def pascal(subject: Counts, effort: Effort) -> Evidence:
     """Whether counts of paths, (n, K) to orders 0..K, are C(n, k) at every n."""
-    order = effort.pick(quick=20, deep=40)
+    order = effort.pick(quick=20, deep=200)
 
     def cases() -> Iterator[str | None]:
         polynomials = _polynomials(subject, order)

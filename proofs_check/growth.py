@@ -246,7 +246,7 @@ def _step() -> Iterator[str | None]:
 
 def _block_by_block(effort: Effort) -> Iterator[tuple[ScalingRule, list[Fraction]]]:
     """Rules and depths, with the spectrum that the step leads to."""
-    depth = effort.pick(quick=8, deep=40)
+    depth = effort.pick(quick=8, deep=80)
     listed = (*_LISTED, *_LISTED[::-1])
     named = [
         (ScalingRule.parse(text), [square(n, block) for block in range(1, n + 1)], factor)

@@ -34,7 +34,7 @@ __all__ = ["program", "source"]
 _HOMES = {
     "fractions": ("Fraction",),
     "flint": ("fmpq", "fmpq_poly"),
-    "sympy": ("Integer", "Rational", "sqrt", "symbols"),
+    "sympy": ("Integer", "Rational", "cos", "exp", "sin", "sqrt", "symbols", "tanh"),
     "expansion": (
         "AbstractBranch",
         "AffineBranch",
@@ -71,7 +71,8 @@ def program(values: Mapping[str, Any]) -> str:
     lines = [f"{name} = {source(value)}" for name, value in values.items()]
     if symbols := sorted({str(s) for value in values.values() for s in _variables(value)}):
         lines.insert(0, f'{", ".join(symbols)} = symbols("{" ".join(symbols)}")')
-    words = set(re.findall(r"[A-Za-z_]\w*", "\n".join(lines)))
+    outside = re.sub(r"'[^'\n]*'", "", "\n".join(lines))  # what stands in text is no name
+    words = set(re.findall(r"[A-Za-z_]\w*", outside))
     imports = [
         f"from {home} import {', '.join(sorted(words & set(names)))}"
         for home, names in _HOMES.items()

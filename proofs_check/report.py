@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from expansion.report.grid import Grid, markdown_text, print_table
 from proofs_check.claims import CLAIMS
-from proofs_check.runner import Report, Result
+from proofs_check.results import Report, Result
 
 __all__ = ["markdown", "print_text", "results_grid", "summary"]
 

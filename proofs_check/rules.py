@@ -76,7 +76,7 @@ def squares(text: str, depth: int) -> list[Fraction]:
 
 
 def _normalised(subject: Energy, effort: Effort) -> Evidence:
-    values = effort.pick(quick=6, deep=30)
+    values = effort.pick(quick=6, deep=60)
 
     def cases() -> Iterator[str | None]:
         x1, x2, v1, v2 = sympy.symbols("x1 x2 v1 v2")
@@ -95,7 +95,7 @@ def _normalised(subject: Energy, effort: Effort) -> Evidence:
 
 
 def _stirling(subject: SpectrumOf, effort: Effort) -> Evidence:
-    highest, depth = effort.pick(quick=(5, 25), deep=(9, 100))
+    highest, depth = effort.pick(quick=(5, 25), deep=(9, 250))
 
     def row(n: int) -> list[Any]:
         """n! e_k for k = 0..n."""
@@ -145,7 +145,7 @@ def _floats(rule: ScalingRule, depth: int) -> list[float]:
 
 
 def _energies(subject: Energy, effort: Effort) -> Evidence:
-    depth = effort.pick(quick=60, deep=400)
+    depth = effort.pick(quick=60, deep=600)
     e = arb(1).exp()
 
     def cases() -> Iterator[str | None]:
@@ -167,7 +167,7 @@ def _mean_orders(
     closed: Mapping[str, Callable[[int], Fraction]], at_hundred: Mapping[str, str]
 ) -> Callable[[MeanOrder, Effort], Evidence]:
     def procedure(subject: MeanOrder, effort: Effort) -> Evidence:
-        depth = effort.pick(quick=40, deep=200)
+        depth = effort.pick(quick=40, deep=400)
 
         def cases() -> Iterator[str | None]:
             for text, form in closed.items():

@@ -6,33 +6,41 @@ its own name, so that a claim alone is checked on the same cases as all claims t
 
 from __future__ import annotations
 
-import platform
+import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-from expansion.errors import InputError
+import joblib
+
 from proofs_check import (
     algebra,
     aligned,
     architectures,
+    capacity,
+    complexity,
     counting,
     flow,
     gates,
+    generalization,
     growth,
     identity,
     induction,
+    mean_field,
+    near_start,
     paths,
+    positive,
+    remainder,
     rules,
     subnetworks,
     worst_case,
 )
 from proofs_check.check import Check, Effort, examine
 from proofs_check.claims import CLAIMS, claim_ids
-from proofs_check.evidence import Evidence, Verdict
+from proofs_check.results import Report, Result, Sabotage
 from proofs_check.sampling import nothing_left_behind
+from proofs_check.state import State
 
 __all__ = ["CHECKS", "Report", "Result", "Sabotage", "checks_of", "run", "verdicts"]
 
@@ -49,7 +57,14 @@ _FAMILIES = (
     growth,
     aligned,
     rules,
+    positive,
+    mean_field,
     worst_case,
+    remainder,
+    capacity,
+    complexity,
+    generalization,
+    near_start,
 )
 _ORDER = list(CLAIMS)
 CHECKS: tuple[Check[Any], ...] = tuple(
@@ -61,125 +76,6 @@ CHECKS: tuple[Check[Any], ...] = tuple(
 """Every check, by claim."""
 
 _PATIENCE = 10
-_LIBRARIES = ("residual-expansion", "hypothesis", "numpy", "python-flint", "sympy")
-
-
-@dataclass(frozen=True, slots=True)
-class Sabotage:
-    """What became of a saboteur.
-
-    Parameters
-    ----------
-    description : str
-        Its mistake.
-    evidence : Evidence
-        What the check found; anything but a refutation means that it survived.
-    """
-
-    description: str
-    evidence: Evidence
-
-    @property
-    def refuted(self) -> bool:
-        """Whether the check saw through it."""
-        return self.evidence.verdict is Verdict.REFUTED
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a check found.
-
-    Parameters
-    ----------
-    claim, check : str
-        The claim's id and the check's name.
-    evidence : Evidence
-        About the implementation.
-    saboteurs : tuple of Sabotage
-        About the wrong ones; at least one.
-    seconds : float
-        Wall time; not part of equality.
-    """
-
-    claim: str
-    check: str
-    evidence: Evidence
-    saboteurs: tuple[Sabotage, ...]
-    seconds: float = field(default=0.0, compare=False)
-
-    def __post_init__(self) -> None:
-        if not self.saboteurs:
-            raise InputError("a result with saboteurs", self.check, "run them too")
-
-    @property
-    def passed(self) -> bool:
-        """Whether the claim stands and every saboteur fell."""
-        return self.evidence.passed and all(one.refuted for one in self.saboteurs)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values."""
-        return {
-            "id": self.claim,
-            "check": self.check,
-            "passed": self.passed,
-            "verdict": self.evidence.verdict.name,
-            "reach": self.evidence.reach,
-            "cases": self.evidence.cases,
-            "seed": self.evidence.seed,
-            "excluded_rate": self.evidence.excluded_rate,
-            "counterexample": self.evidence.counterexample,
-            "saboteur": "refuted" if all(one.refuted for one in self.saboteurs) else "survived",
-            "saboteurs": [
-                {
-                    "description": one.description,
-                    "refuted": one.refuted,
-                    "verdict": one.evidence.verdict.name,
-                    "counterexample": one.evidence.counterexample,
-                }
-                for one in self.saboteurs
-            ],
-            "seconds": round(self.seconds, 3),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The results of a run.
-
-    Parameters
-    ----------
-    results : tuple of Result
-        One for each check, by claim; at least one.
-    effort : Effort
-        The seed, and how hard the checks looked.
-
-    Raises
-    ------
-    InputError
-        For a report about nothing.
-    """
-
-    results: tuple[Result, ...]
-    effort: Effort
-
-    def __post_init__(self) -> None:
-        if not self.results:
-            raise InputError("results to report", "none", "run at least one check")
-
-    @property
-    def passed(self) -> bool:
-        """Whether every check passed and every saboteur was refuted."""
-        return all(result.passed for result in self.results)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values, with the versions that the verdicts depend on."""
-        return {
-            "passed": self.passed,
-            "seed": self.effort.seed,
-            "deep": self.effort.deep,
-            "versions": _versions(),
-            "results": [result.to_dict() for result in self.results],
-        }
 
 
 def checks_of(claims: Iterable[str] | None = None) -> list[Check[Any]]:
@@ -205,6 +101,8 @@ def run(
     *,
     shrink_saboteurs: bool = False,
     on_result: Callable[[Result], None] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    jobs: int = 1,
 ) -> Report:
     """Check claims.
 
@@ -219,6 +117,11 @@ def run(
         most of the time of a run. Counterexamples of the claims always are.
     on_result : callable, optional
         Called with every result as soon as it is known.
+    folder : path, optional
+        Where finished checks are kept: a run that was stopped goes on there, and gives the same
+        report as one that was not.
+    jobs : int
+        Processes; −1 for one per core. The report does not depend on it, except for the seconds.
 
     Returns
     -------
@@ -233,13 +136,42 @@ def run(
     chosen = effort or Effort()
     # A saboteur gets more draws: an unlucky seed must not let it survive.
     against = replace(chosen, patience=_PATIENCE * chosen.patience, shrink=shrink_saboteurs)
+    chosen_checks = checks_of(claims)
+    state = None if folder is None else State(folder, chosen, shrink_saboteurs)
+    if jobs == 1:
+        found = (_finished(check, chosen, against, state) for check in chosen_checks)
+    else:
+        pool = joblib.Parallel(n_jobs=jobs, return_as="generator", batch_size=1)
+        found = pool(
+            joblib.delayed(_elsewhere)(check.claim, check.name, chosen, against, state)
+            for check in chosen_checks
+        )
     results = []
     with nothing_left_behind():
-        for check in checks_of(claims):
-            results.append(_result(check, chosen, against))
+        for result in found:
+            results.append(result)
             if on_result is not None:
-                on_result(results[-1])
+                on_result(result)
     return Report(tuple(results), chosen)
+
+
+def _elsewhere(
+    claim: str, name: str, effort: Effort, against: Effort, state: State | None
+) -> Result:
+    """In another process, which knows the checks by name."""
+    (check,) = (one for one in CHECKS if (one.claim, one.name) == (claim, name))
+    with nothing_left_behind():
+        return _finished(check, effort, against, state)
+
+
+def _finished(check: Check[Any], effort: Effort, against: Effort, state: State | None) -> Result:
+    """A result, from disk if it is there, and on disk afterwards."""
+    found = None if state is None else state.load(check.claim, check.name)
+    if found is None:
+        found = _result(check, effort, against)
+        if state is not None:
+            state.save(found)
+    return found
 
 
 def _result(check: Check[Any], effort: Effort, against: Effort) -> Result:
@@ -266,14 +198,4 @@ def verdicts(progress: Callable[[str, int], Callable[..., None]] | None = None) 
         if advance is not None:
             advance(f"checks, {result.claim}")
 
-    return run(on_result=on_result)
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for library in _LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:  # run from a checkout that is not installed
-            found[library] = "not installed"
-    return found
+    return run(on_result=on_result, jobs=-1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from expansion.errors import InputError
 from expansion.towers.activations import ACTIVATIONS, activation
 from expansion.towers.arrays import as_array, is_exact
-from expansion.towers.branches.layered import AffineBranch, MLPBranch, relu_branch
+from expansion.towers.branches.layered import AffineBranch, MLPBranch, relu_branch, sigmoid_branch
 from expansion.towers.branches.symbolic import SymbolicBranch
 from proofs_check.strategies import points, rationals
 
@@ -232,3 +232,24 @@ def test_activations_of_another_kind_are_refused(chosen):
 def test_branches_are_frozen():
     with pytest.raises(AttributeError):
         AffineBranch([[1]]).matrix = None
+
+
+class TestSigmoid:
+    def test_it_is_the_logistic_function(self):
+        outer, inner = [[1.0, -2.0], [0.5, 3.0]], [[1.0, 0.5], [-1.0, 2.0]]
+        f = sigmoid_branch(outer, inner, [0.25, -1.0], [1.0, 2.0])
+        x = np.array([0.3, -0.7])
+        hidden = 1 / (1 + np.exp(-(np.array(inner) @ x + [0.25, -1.0])))
+        assert f(x) == pytest.approx(np.array(outer) @ hidden + [1.0, 2.0], rel=1e-14)
+        frozen = f.frozen(x)
+        assert frozen.linear(x) + frozen.offset == pytest.approx(f(x), rel=1e-14)
+
+    def test_exact_stays_exact(self):
+        f = sigmoid_branch([[1, 2]], [[1], [3]], outer_bias=[1])
+        assert f.is_exact
+        assert f(as_array([0], "x")).tolist() == [Fraction(5, 2)]
+
+    @pytest.mark.parametrize(("inner", "bias"), [(None, [1]), ([[1], [3]], [1, 2, 3])])
+    def test_what_does_not_fit_is_refused(self, inner, bias):
+        with pytest.raises(InputError):
+            sigmoid_branch([[1, 2]], inner, outer_bias=bias)

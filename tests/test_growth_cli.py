@@ -39,13 +39,24 @@ def test_a_block_with_everything_given(answer):
     assert row["energy_is"] == "the limit of infinite width"
 
 
-def test_mean_order_is_null_where_branches_have_a_mean(answer, command):
-    arguments = ("--depth", 6, "--rule", "1/n", "--block", "post-activation")
+def test_predictions_stand_beside_their_twins(answer, command):
+    arguments = ("--depth", 6, "--rule", "1/n", "--block", "post-activation", "--simulate", 200)
     (row,) = answer(*arguments)["rows"]
-    assert row["mean_order"] is None
+    for name, error in (
+        ("mean_order", "simulated_mean_order_standard_error"),
+        ("gradient_log10", "simulated_gradient_log10_standard_error"),
+        ("log10_energy", "simulated_log10_standard_error"),
+    ):
+        # Limits of infinite width beside 64 units: within some standard errors of 200 draws.
+        assert abs(row[f"simulated_{name}"] - row[name]) < 6 * row[error]
     code, out, _ = command(*arguments)
     assert code == 0
-    assert "–" in out
+    for words in ("simulated order", "simulated gradient"):
+        assert words in out
+    # Too deep for whole matrices: said by a dash, and the rest is there.
+    code, out, _ = command("--depth", 20_000, "--rule", "1/n", "--simulate", 2)
+    assert code == 0
+    assert "simulated order" not in out
 
 
 def test_advice_in_json_and_in_text(answer, command):

@@ -12,11 +12,18 @@ from proofs_check.claims import CLAIMS, claim_ids
 from proofs_check.runner import CHECKS, checks_of
 
 ID = re.compile(r"\b[ECGBM]\d+b?\b")
-PAPERS = {"2510.03470": {"E1"}, "2002.10444": {"G1", "G4", "G5"}}
+PAPERS = {
+    "2510.03470": {"E1"},
+    "2002.10444": {"G1", "G4", "G5"},
+    "2209.13083": {"B2"},
+    "2305.06648": {"B3"},
+    "1910.02934": {"B4"},
+}
 IDS = [
     *("E1", "E2", "E3", "E4", "E5", "E6", "E7", "E7b", "E8"),
     *("C1", "C2", "C3", "C4"),
-    *("G1", "G2", "G3", "G4", "G5", "G8"),
+    *("G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8"),
+    *("B1", "B2", "B3", "B4"),
 ]
 
 
@@ -73,5 +80,5 @@ def test_ids_as_users_give_them():
     assert claim_ids(["G2", "E1"]) == ["E1", "G2"]
     assert claim_ids(["e7B", "E7"]) == ["E7", "E7b"]
     assert {check.claim for check in checks_of(["G2", "E1"])} == {"E1", "G2"}
-    with pytest.raises(InputError, match=r"claims among E1, .*G8; got E99, X; choose"):
+    with pytest.raises(InputError, match=r"claims among E1, .*; got E99, X; choose"):
         claim_ids(["E1", "X", "E99"])

@@ -14,6 +14,8 @@ from proofs_check.claims import CLAIMS
 @pytest.fixture
 def command(monkeypatch, capsys):
     def call(*arguments):
+        if "formula" not in arguments and "--jobs" not in arguments:
+            arguments = ("--jobs", 1, *arguments)  # in this process, where patches are seen
         monkeypatch.setattr(sys, "argv", ["proofs-check", *map(str, arguments)])
         with pytest.raises(SystemExit) as stopped:
             cli.main()
@@ -32,6 +34,18 @@ def test_claims_are_chosen(command):
         code, out, err = command(*chosen, "--format", "json")
         assert (code, err) == (0, "")
         assert ids(out) == {"C1", "C3"}
+
+
+def test_two_processes_give_the_same_report(command):
+    reports = []
+    for jobs in (1, 2):
+        code, out, _ = command("--claim", "C1", "C3", "G1", "--jobs", jobs, "--format", "json")
+        assert code == 0
+        found = json.loads(out)
+        for result in found["results"]:
+            del result["seconds"]
+        reports.append(found)
+    assert reports[0] == reports[1]
 
 
 def test_without_arguments_everything_is_checked(command, monkeypatch):
@@ -92,7 +106,7 @@ def test_a_claim_that_fails_is_exit_code_one(command, monkeypatch):
         (["--seed", "nan"], "got nan"),
         (["--format", "xml"], "a format among text, json, markdown; got xml"),
         (["--unknown"], "No such option"),
-        (["E1"], "unexpected"),
+        (["E1"], "No such command 'E1'"),
     ],
 )
 def test_bad_input_is_one_line(command, arguments, message):
@@ -106,7 +120,7 @@ def test_bad_input_is_one_line(command, arguments, message):
 def test_help_answers_at_once(command):
     code, out, _ = command("--help")
     assert code == 0
-    for option in ("--claim", "--deep", "--seed", "--format", "--saboteurs"):
+    for option in ("--claim", "--deep", "--seed", "--format", "--saboteurs", "--state", "formula"):
         assert option in out
 
 

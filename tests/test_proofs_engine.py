@@ -1,8 +1,18 @@
 """Wrong engines, injected into expansion itself, are caught by the claims they violate."""
 
+import math
+from dataclasses import replace
+
 import pytest
 
-from expansion.growth import path_polynomials, worst_case
+from expansion.growth import (
+    fluctuation,
+    mean_field,
+    moments,
+    pairs,
+    path_polynomials,
+    worst_case,
+)
 from expansion.series import algebra, flow, gated_paths, indexed, subnetworks
 from expansion.series import lazy_terms as theorem
 from expansion.towers.activations import Activation
@@ -123,10 +133,37 @@ def worst_remainder_halved(patch):
     patch.setattr(worst_case, "_beyond_first_order", lambda steps: right(steps) / 2)
 
 
+def means_of_half_the_law(patch):
+    right = mean_field.log_moments
+
+    def wrong(branch):
+        table = right(branch).copy()
+        table[1, :, 0] += math.log(2.0)  # ln of the mean
+        return table
+
+    patch.setattr(mean_field, "log_moments", wrong)
+
+
+def kernels_by_size_alone(patch):
+    right = pairs.relative_pair
+    patch.setattr(pairs, "relative_pair", lambda code, w, a, h, c: right(code, w, a, h, abs(c)))
+
+
+def expectations_doubled(patch):
+    right = moments.normal_expectation
+
+    def wrong(function, variance):
+        found = right(function, variance)
+        return replace(found, value=2 * found.value)
+
+    patch.setattr(moments, "normal_expectation", wrong)
+
+
 @pytest.fixture
 def fresh_caches():
     caches = [order_polynomials.order_polynomial, order_polynomials._power_sum]
     caches += [flow.euler_logarithm, flow._derivative_power]
+    caches += [moments.moment_table, fluctuation.mode_table]
     for cache in caches:
         cache.cache_clear()
     yield
@@ -154,6 +191,9 @@ def fresh_caches():
         (nothing_lesioned, ["C4"]),
         (floats_squared, ["G3", "G4", "G5", "G8"]),
         (worst_remainder_halved, ["G8"]),
+        (means_of_half_the_law, ["G6", "G7"]),
+        (kernels_by_size_alone, ["G7"]),
+        (expectations_doubled, ["G7"]),
     ],
 )
 def test_wrong_engines_are_caught(monkeypatch, fresh_caches, sabotage, claims):

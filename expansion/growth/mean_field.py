@@ -49,7 +49,7 @@ from expansion.growth.setting import Setting
 from expansion.growth.units import CODES, HOMOGENEOUS
 from expansion.towers.scaling import ScalingRule
 
-__all__ = ["MeanField", "log_moments", "mean_field"]
+__all__ = ["MeanField", "kernel_arguments", "log_moments", "mean_field"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,13 +25,13 @@ from typing import Any
 import joblib
 
 from expansion import __version__
-from expansion.checking import check_count
+from expansion.checking import check_jobs
 from expansion.errors import InputError
 from expansion.growth.simulate import Simulation
 from expansion.growth.table import Cell, GrowthRow, GrowthTable, growth_row
 from expansion.writing import write_whole
 
-__all__ = ["cell_path", "check_jobs", "joined_cluster", "sweep"]
+__all__ = ["cell_path", "joined_cluster", "sweep"]
 
 
 def cell_path(folder: Path, cell: Cell) -> Path:
@@ -118,17 +118,6 @@ class _Reporting(joblib.Parallel):  # type: ignore[misc]
             self._told += 1
             if self._report is not None:
                 self._report(self._done + self._told)
-
-
-def check_jobs(jobs: object) -> int:
-    """A number of processes, or −1 for one per core.
-
-    Examples
-    --------
-    >>> check_jobs("-1"), check_jobs(2)
-    (-1, 2)
-    """
-    return -1 if str(jobs).strip() == "-1" else check_count(jobs, "jobs", least=1)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ from expansion.towers.scaling import ScalingRule
 from expansion.towers.tower import Tower
 from expansion.writing import write_whole
 
-__all__ = ["FORMAT", "SavedTower", "load_tower", "save_tower"]
+__all__ = ["FORMAT", "SavedTower", "embedded_tower", "load_tower", "save_tower"]
 
 FORMAT = "residual-expansion tower"
 _MEND = "export the tower again, with save_tower"
@@ -182,6 +183,18 @@ def load_tower(path: str | os.PathLike[str]) -> SavedTower:
     chosen = ScalingRule.of(rule if scales is None else scales.tolist())
     tower = Tower(tuple(branches), chosen, **ends)
     return SavedTower(tower, inputs, labels, metadata.get("description", ""))
+
+
+def embedded_tower() -> SavedTower:
+    """The trained network that ships with the package, with its digits.
+
+    Examples
+    --------
+    >>> embedded_tower().inputs.shape
+    (64, 64)
+    """
+    with as_file(files("expansion") / "data" / "digits.safetensors") as path:
+        return load_tower(path)
 
 
 def _read(path: Path) -> tuple[dict[str, Array], Mapping[str, str]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from expansion.towers.arrays import Array, as_array, is_exact, product
 from expansion.towers.branches.branch import Branch, FrozenMap
 from expansion.towers.power_series import Series
 
-__all__ = ["AffineBranch", "MLPBranch", "relu_branch"]
+__all__ = ["AffineBranch", "MLPBranch", "relu_branch", "sigmoid_branch"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -264,3 +265,38 @@ def relu_branch(outer: Any, inner: Any = None) -> MLPBranch:
     array([Fraction(-3, 1)], dtype=object)
     """
     return MLPBranch(outer=outer, inner=inner, activation="relu")
+
+
+def sigmoid_branch(
+    outer: Any, inner: Any, inner_bias: Any = None, outer_bias: Any = None
+) -> MLPBranch:
+    r"""The branch V σ(U x + b) + c with :math:`\sigma(a) = (1 + \tanh(a/2))/2`.
+
+    As tanh units, whose gates can be frozen (claim E7b): V/2, U/2, b/2, and c + V·1/2.
+
+    Parameters
+    ----------
+    outer : array_like, shape (outputs, width)
+        V.
+    inner : array_like, shape (width, inputs)
+        U.
+    inner_bias : array_like, shape (width,), optional
+        b.
+    outer_bias : array_like, shape (outputs,), optional
+        c.
+
+    Examples
+    --------
+    >>> sigmoid_branch([[1.0]], [[1.0]])(np.array([0.0]))
+    array([0.5])
+    """
+    after, before = _affine(outer, outer_bias, "outer"), _affine(inner, inner_bias, "inner")
+    if after.matrix is None or before.matrix is None:
+        raise InputError("an inner and an outer matrix", "one of them", "give both")
+    v, u = _half(after.matrix), _half(before.matrix)
+    bias = None if before.bias is None else _half(before.bias)
+    return MLPBranch(v, u, bias, after.shift(v.sum(axis=1)), "tanh")
+
+
+def _half(array: Array) -> Array:
+    return np.asarray(array * (Fraction(1, 2) if is_exact(array) else 0.5))

@@ -1,0 +1,1 @@
+"""Bounds that are bounds: certified truncation, capacity, generalisation (claims B1 to B4)."""
