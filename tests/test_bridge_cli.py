@@ -115,7 +115,7 @@ def test_digits_writes_a_tower(command, tmp_path):
         (["digits"], "--output"),
         (["digits", "--output", "missing/folder/file"], "a folder that exists"),
         (["digits", "--output", "f", "--format", "csv"], "a format among"),
-        (["train"], "train"),
+        (["fly"], "fly"),
         (["check", "--speed"], "--speed"),
     ],
 )

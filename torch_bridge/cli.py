@@ -17,6 +17,11 @@ import typer
 from expansion.checking import check_count
 from expansion.console import check_format, print_json, progress_bar, run
 from expansion.errors import InputError
+from torch_bridge.commands import marion as marion_command
+from torch_bridge.commands.inspect import inspect
+from torch_bridge.commands.rescale import rescale
+from torch_bridge.commands.spectrum import spectrum
+from torch_bridge.experiments import command as training
 
 if TYPE_CHECKING:
     from expansion.report.grid import Grid
@@ -30,6 +35,15 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+app.command()(inspect)
+app.command()(spectrum)
+app.command()(rescale)
+app.command()(training.train)
+app.command()(marion_command.marion)
+
+# Options that take several values in a row.
+SEVERAL = ("--block", *training.SEVERAL, *marion_command.SEVERAL)
+
 Format = Annotated[str, typer.Option("--format", help="text or json.")]
 
 
@@ -40,7 +54,7 @@ def main() -> None:
         missing = InputError("PyTorch for torch-bridge", "an environment without it", mend)
         print(f"error: {missing}", file=sys.stderr)
         sys.exit(2)
-    sys.exit(run(app, sys.argv[1:] or ["--help"]))
+    sys.exit(run(app, sys.argv[1:] or ["--help"], SEVERAL))
 
 
 @app.command()

@@ -101,7 +101,9 @@ def _layer(layer: nn.Linear | None) -> tuple[Array | None, Array | None]:
     return _array(layer.weight), None if layer.bias is None else _array(layer.bias)
 
 
-def _end(layer: nn.Linear | None) -> AffineBranch | None:
+def _end(layer: nn.Module | None) -> AffineBranch | None:
+    if layer is not None and not isinstance(layer, nn.Linear):
+        raise InputError("matrices at both ends", type(layer).__name__, "export these only")
     matrix, bias = _layer(layer)
     return None if matrix is None else AffineBranch(matrix, bias)
 
@@ -120,8 +122,11 @@ def _branch(branch: nn.Module) -> MLPBranch:
     return MLPBranch(outer, inner, inner_bias, outer_bias, branch.activation)
 
 
-def _folded(normalisation: nn.BatchNorm1d) -> tuple[Array, Array]:
+def _folded(normalisation: nn.Module) -> tuple[Array, Array]:
     """Gain g and shift s of x ↦ g ⊙ x + s, batch normalisation by its running statistics."""
+    if not isinstance(normalisation, nn.BatchNorm1d):
+        came = type(normalisation).__name__
+        raise InputError("branches that act on each input alone", came, "export these only")
     mean, variance = normalisation.running_mean, normalisation.running_var
     if normalisation.training or mean is None or variance is None:
         came = "batch normalisation by the statistics of each batch"

@@ -41,8 +41,8 @@ class ResidualBranch(nn.Module):
         φ, a key of :data:`ACTIVATIONS`.
     inner, outer : nn.Linear, optional
         (U, b) and (V, c).
-    normalisation : nn.BatchNorm1d, optional
-        Applied to x first.
+    normalisation : nn.Module, optional
+        Applied to x first; an nn.BatchNorm1d, where the network is to be exported.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ResidualBranch(nn.Module):
         *,
         inner: nn.Linear | None = None,
         outer: nn.Linear | None = None,
-        normalisation: nn.BatchNorm1d | None = None,
+        normalisation: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.activation = activation
@@ -76,8 +76,8 @@ class ResidualNetwork(nn.Module):
         f_1..f_n, each from dimension d to d; f_1 acts first.
     rule : ScalingRule, str, number or sequence
         Where the scales λ_1..λ_n come from.
-    encoder, decoder : nn.Linear, optional
-        E and D.
+    encoder, decoder : nn.Module, optional
+        E and D; matrices, where the network is to be exported.
 
     Attributes
     ----------
@@ -100,8 +100,8 @@ class ResidualNetwork(nn.Module):
         branches: Sequence[nn.Module],
         rule: Any = "1",
         *,
-        encoder: nn.Linear | None = None,
-        decoder: nn.Linear | None = None,
+        encoder: nn.Module | None = None,
+        decoder: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.rule = ScalingRule.of(rule)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, fx
 
@@ -27,12 +27,16 @@ class Addition:
         The term that is carried over, or the parametrised shortcut.
     branches : tuple of fx.Node
         The terms that λ scales: one, or several that run in parallel.
+    shortcut : {"identity", "moved", "parametrised"}
+        What the skip is: the value that the branches start from, that value reshaped, pooled or
+        multiplied by a number, or its image under a convolution, matrix or normalisation.
     """
 
     name: str
     sum: fx.Node
     skip: fx.Node
     branches: tuple[fx.Node, ...]
+    shortcut: Literal["identity", "moved", "parametrised"] = "identity"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,1 @@
+"""One module for each command that takes a model of the user's."""

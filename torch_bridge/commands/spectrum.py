@@ -1,0 +1,232 @@
+"""``torch-bridge spectrum``: which orders a model's output is made of."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from expansion.checking import check_count
+from expansion.console import check_format, print_json
+from expansion.errors import InputError
+from torch_bridge.commands.options import (
+    BatchStatistics,
+    Block,
+    Device,
+    Dtype,
+    Factory,
+    Format,
+    Seed,
+    Weights,
+    open_model,
+)
+
+if TYPE_CHECKING:
+    from torch_bridge.tower import TracedTower
+
+__all__ = ["METHODS", "spectrum"]
+
+METHODS = ("frozen", "series", "subnetworks")
+_SHOWN = 12  # orders shown unless asked for more
+_FOR_RADIUS = 10  # orders of the series that its radius is estimated from, at least
+_BY_NESTING = 4  # the same where the series comes from nested derivatives, which cost 2^K
+_MISSED = 0.01  # of the output's size, beyond what a convergent series leaves at these orders
+_WIDTH = 100
+_NOTES = {
+    "frozen": "paths through k branches, with every gate, normalisation and attention pattern "
+    "held at this forward pass; all orders together are the output",
+    "series": "coefficient of order k of the power series in the scales",
+    "subnetworks": "what k branches give together beyond any fewer, by inclusion and exclusion; "
+    "all orders together are the output",
+}
+
+
+def spectrum(
+    factory: Factory,
+    order: Annotated[str | None, typer.Option(help="Largest order K.")] = None,
+    method: Annotated[str, typer.Option(help="frozen, series or subnetworks.")] = "frozen",
+    pade: Annotated[
+        bool, typer.Option("--pade", help="Also resum the λ-series, with its measured error.")
+    ] = False,
+    samples: Annotated[
+        str | None, typer.Option(help="Sets for each order of too many sub-networks.")
+    ] = None,
+    weights: Weights = None,
+    block: Block = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    seed: Seed = "0",
+    batch_statistics: BatchStatistics = False,
+    format: Format = "text",
+) -> None:
+    """Show which orders a model's output is made of, and how far its λ-series converges."""
+    check_format(format, ("text", "json"))
+    if method not in METHODS:
+        raise InputError(f"a method among {', '.join(METHODS)}", method, "choose one of these")
+    most = None if order is None else check_count(order, "order", least=0)
+    drawn = None if samples is None else check_count(samples, "samples", least=2)
+    tower = open_model(
+        factory,
+        weights=weights,
+        device=device,
+        dtype=dtype,
+        seed=seed,
+        blocks=block,
+        batch_statistics=batch_statistics,
+    )
+    if not tower.depth:
+        mend = "name its blocks yourself with --block, or look at a residual network"
+        raise InputError("a model with residual additions", "one without any", mend)
+    largest = min(tower.depth, _SHOWN) if most is None else most
+    answer = _answer(tower, method, largest, drawn, int(seed), pade, blocks_found=not block)
+    if format == "json":
+        print_json(answer)
+        return
+    from expansion.report.grid import print_table
+    from torch_bridge.report import counted, orders_grid
+
+    name = type(tower.model).__name__
+    title = f"{name}: orders of the output, {counted(tower.depth, 'block')}, method {method}"
+    note = (
+        f"energy: mean ‖·‖² of a sample; order k: {_NOTES[method]}; error of the sum of all "
+        "orders so far, relative to the output."
+    )
+    print_table(orders_grid(title, answer["energy"], answer["partial_sum_error"], note))
+    lines = [answer["sentence"]]
+    if answer.get("frozen"):
+        kinds = sorted(set(answer["frozen"].values()))
+        lines.append(f"Frozen: {', '.join(kinds)}.")
+    if pade and "pade" in answer:
+        found = answer["pade"]
+        degrees = "/".join(map(str, found["degrees"]))
+        lines.append(
+            f"Padé [{degrees}] of the λ-series: relative error {found['error']:.2g}, against "
+            f"{found['series_error']:.2g} of the plain sum."
+        )
+    print("\n".join(textwrap.fill(line, _WIDTH) for line in lines))
+
+
+def _answer(
+    tower: TracedTower,
+    method: str,
+    largest: int,
+    samples: int | None,
+    seed: int,
+    pade: bool,
+    blocks_found: bool,
+) -> dict[str, Any]:
+    import torch
+
+    from torch_bridge.orders.pade import relative_error, resummed
+    from torch_bridge.orders.radius import order_sizes
+    from torch_bridge.tracing.runner import float_tensors
+
+    args, kwargs = tower.example
+    with torch.no_grad():
+        output = tower(*args, **kwargs)
+    found, more = _orders(tower, method, largest, samples, seed)
+    order = largest if pade else max(largest, _FOR_RADIUS if blocks_found else _BY_NESTING)
+    series, radius = _series(tower, output, order, pade)
+    first = float_tensors(output)[0]
+    batch = first.shape[0] if first.ndim else 1
+    sizes = order_sizes(found)
+    if not all(size < float("inf") for size in sizes):
+        mend = "use --dtype float64, or fewer orders"
+        raise InputError("orders that a float can hold", "infinity or nan", mend)
+    answer: dict[str, Any] = {
+        "model": type(tower.model).__name__,
+        "depth": tower.depth,
+        "blocks": list(tower.names),
+        "method": method,
+        "energy": [size**2 / batch for size in sizes],
+        "partial_sum_error": _errors(found, output, relative_error),
+        **more,
+        **radius,
+    }
+    if pade and series is not None:
+        summed = resummed(series, output)
+        answer["pade"] = {
+            "degrees": list(summed.degrees),
+            "error": summed.error,
+            "series_error": summed.series_error,
+        }
+    return answer
+
+
+def _orders(
+    tower: TracedTower, method: str, largest: int, samples: int | None, seed: int
+) -> tuple[list[Any], dict[str, Any]]:
+    """The orders by one of the three methods, and what else there is to say of them."""
+    import torch
+
+    from torch_bridge.orders.frozen import frozen_orders
+    from torch_bridge.orders.subnetworks import subnetwork_orders
+
+    args, kwargs = tower.example
+    if method == "frozen":
+        frozen = frozen_orders(tower.captured(), args, kwargs, largest)
+        return frozen.orders, {"frozen": dict(frozen.frozen)}
+    if method == "series":
+        return tower.orders(largest, "series"), {}
+
+    def sweep(rows: torch.Tensor) -> Any:
+        with torch.no_grad():
+            return tower(*args, scales=rows, **kwargs)
+
+    whole = subnetwork_orders(sweep, tower.depth, largest, samples=samples, seed=seed)
+    return whole.orders, {"evaluations": whole.evaluations, "sampled": sorted(whole.half_widths)}
+
+
+def _series(
+    tower: TracedTower, output: Any, order: int, pade: bool
+) -> tuple[list[Any] | None, dict[str, Any]]:
+    """The λ-series and its radius of convergence; or why there is none."""
+    from torch_bridge.orders.pade import relative_error
+    from torch_bridge.orders.radius import estimate_radius, order_sizes
+    from torch_bridge.report import json_float
+
+    try:
+        series = tower.orders(order, "series")
+        radius = estimate_radius(order_sizes(series))
+    except InputError as error:
+        if pade:
+            raise
+        return None, {
+            "radius": None,
+            "radius_low": None,
+            "radius_high": None,
+            "sentence": f"The λ-series has no estimate of its radius here: {error}.",
+        }
+    missed = _errors(series, output, relative_error)[-1]
+    told = radius.sentence()
+    if (radius.stops or radius.low > 1) and missed > _MISSED:
+        # Piecewise linear operations have the gates of λ = 0 in the series.
+        told = (
+            f"The λ-series converges at λ = 1 as far as can be seen, yet its sum to order {order} "
+            f"misses the output by {missed:.2g} of its size: gates that change between λ = 0 and "
+            "λ = 1 are not in it. The frozen-gate and the sub-network orders add up to the output."
+        )
+    return series, {
+        "radius": json_float(radius.estimate),
+        "radius_low": json_float(radius.low),
+        "radius_high": json_float(radius.high),
+        "series_order": order,
+        "series_error": json_float(missed),
+        "sentence": told,
+    }
+
+
+def _errors(orders: list[Any], output: Any, distance: Any) -> list[float]:
+    """The relative error of every partial sum."""
+    from torch import Tensor
+    from torch.utils import _pytree as pytree
+
+    def add(total: Any, part: Any) -> Any:
+        return total + part if isinstance(total, Tensor) and total.is_floating_point() else total
+
+    total, errors = None, []
+    for part in orders:
+        total = part if total is None else pytree.tree_map(add, total, part)
+        errors.append(distance(total, output))
+    return errors

@@ -1,0 +1,1 @@
+"""The papers' experiments on networks that train: predictions beside results (THEORY M5)."""

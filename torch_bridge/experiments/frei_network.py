@@ -1,0 +1,221 @@
+r"""Frei, Cao & Gu's network (2019, arXiv 1910.02934) in PyTorch, and what to look at in it.
+
+The network is that of :mod:`expansion.bounds.overparameterized`, which also draws it:
+
+.. math:: x_1 = \sigma(W_1^\top x), \quad x_l = x_{l-1} + \theta\, \sigma(W_l^\top x_{l-1}), \quad
+          x_{L+1} = \sigma(W_{L+1}^\top x_L), \quad f_W(x) = v^\top x_{L+1}
+
+with v = ±1 in equal numbers, fixed. Everything is float64: at θ = 1 signals grow by many orders of
+magnitude before they overflow, and that is to be seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from expansion.bounds.overparameterized import ResidualClassifier
+from expansion.errors import InputError
+from torch_bridge.networks.data import Dataset
+
+__all__ = [
+    "FreiNetwork",
+    "SignedData",
+    "linearisation_error",
+    "log_growth",
+    "log_interlayer_norm",
+    "signed_data",
+]
+
+
+class FreiNetwork(nn.Module):
+    """The network, with weights to train.
+
+    Parameters
+    ----------
+    classifier : ResidualClassifier
+        Where it starts; its weights are copied.
+
+    Raises
+    ------
+    InputError
+        For a network without residual layers.
+
+    Examples
+    --------
+    >>> from expansion.bounds.overparameterized import draw_classifier
+    >>> start = draw_classifier(3, 4, 5, 0.2)
+    >>> network = FreiNetwork(start)
+    >>> tuple(network.residual.shape), network.classifier().depth
+    ((4, 4, 4), 5)
+    """
+
+    readout: Tensor
+
+    def __init__(self, classifier: ResidualClassifier) -> None:
+        super().__init__()
+        if classifier.depth < 2:
+            raise InputError("a depth of at least 2", classifier.depth, "give a residual layer")
+        first, *residual, last = classifier.weights
+        self.theta = float(classifier.theta)
+        self.first = nn.Parameter(torch.tensor(first))
+        self.residual = nn.Parameter(torch.tensor(np.stack(residual)))
+        self.last = nn.Parameter(torch.tensor(last))
+        self.register_buffer("readout", torch.tensor(classifier.readout))
+
+    def states(self, x: Tensor) -> list[Tensor]:
+        """x_1 … x_L, each of shape (samples, m)."""
+        found = [(x @ self.first).relu()]
+        for matrix in self.residual.unbind():
+            branch = (found[-1] @ matrix).relu()
+            found.append(torch.add(found[-1], branch, alpha=self.theta))
+        return found
+
+    def forward(self, x: Tensor) -> Tensor:
+        """f_W(x), shape (samples,)."""
+        return (self.states(x)[-1] @ self.last).relu() @ self.readout
+
+    def classifier(self) -> ResidualClassifier:
+        """The network as ``expansion`` computes with it, every weight as it is.
+
+        Raises
+        ------
+        InputError
+            For weights that are not finite.
+        """
+        parts = (self.first, *self.residual.unbind(), self.last)
+        weights = [part.detach().cpu().numpy().copy() for part in parts]
+        return ResidualClassifier(weights, self.theta, self.readout.cpu().numpy().copy())
+
+
+@torch.no_grad()
+def log_growth(network: FreiNetwork, x: Tensor) -> float:
+    """Mean over inputs of ln ‖x_L‖/‖x_1‖; an input that no unit sees has no growth, and no part."""
+    states = network.states(x)
+    first, last = (states[place].norm(dim=1) for place in (0, -1))
+    seen = first > 0
+    return float((last[seen] / first[seen]).log().mean())
+
+
+@torch.no_grad()
+def log_interlayer_norm(network: FreiNetwork, x: Tensor) -> float:
+    r"""ln of the largest ‖Π (I + θ D_l W_l^T)‖₂ over inputs, D_l the pattern of each input.
+
+    The product is carried with its logarithm, so that no depth overflows.
+
+    Examples
+    --------
+    >>> network = FreiNetwork(ResidualClassifier([np.eye(2)] * 4, 0.5, [1.0, -1.0]))
+    >>> x = torch.tensor([[1.0, 0.0], [1.0, 2.0]], dtype=torch.float64)
+    >>> round(math.exp(log_interlayer_norm(network, x)), 9)  # two layers, (1 + 1/2)²
+    2.25
+    """
+    states = network.states(x)
+    width = network.last.shape[0]
+    jacobian = torch.eye(width, dtype=x.dtype, device=x.device).expand(len(x), -1, -1)
+    log_size = torch.zeros(len(x), dtype=x.dtype, device=x.device)
+    for state, matrix in zip(states, network.residual.unbind(), strict=False):
+        pattern = (state @ matrix > 0).to(x.dtype)
+        moved = matrix.T @ jacobian
+        jacobian = jacobian + network.theta * pattern[:, :, None] * moved
+        size = torch.linalg.matrix_norm(jacobian)
+        jacobian, log_size = jacobian / size[:, None, None], log_size + size.log()
+    return float((log_size + torch.linalg.matrix_norm(jacobian, 2).log()).max())
+
+
+@torch.no_grad()
+def linearisation_error(start: FreiNetwork, network: FreiNetwork, x: Tensor) -> float:
+    """Mean over inputs of |f_Ŵ − f_W − ⟨∇f_W, Ŵ − W⟩| from W (``start``) to Ŵ, by one JVP.
+
+    Examples
+    --------
+    >>> network = FreiNetwork(ResidualClassifier([np.eye(2)] * 3, 0.5, [1.0, -1.0]))
+    >>> linearisation_error(network, network, torch.eye(2, dtype=torch.float64))
+    0.0
+    """
+    before = {name: part.detach() for name, part in start.named_parameters()}
+    steps = {name: part.detach() - before[name] for name, part in network.named_parameters()}
+
+    def outputs(weights: dict[str, Tensor]) -> Tensor:
+        found: Tensor = torch.func.functional_call(start, weights, (x,))
+        return found
+
+    value, slope = torch.func.jvp(outputs, (before,), (steps,))
+    return float((network(x) - value - slope).abs().mean())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SignedData:
+    """Two classes, +1 and −1, inputs of norm 1.
+
+    Parameters
+    ----------
+    train_inputs, test_inputs : Tensor of float64, shape (samples, inputs)
+        ‖x‖ = 1.
+    train_signs, test_signs : Tensor of float64, shape (samples,)
+        ±1.
+    """
+
+    train_inputs: Tensor
+    train_signs: Tensor
+    test_inputs: Tensor
+    test_signs: Tensor
+
+
+def signed_data(data: Dataset, task: str = "parity") -> SignedData:
+    """The task of two classes out of data of several.
+
+    Parameters
+    ----------
+    data : Dataset
+        Any; its inputs are divided by their norms.
+    task : str
+        ``parity``: even class numbers against odd ones; or ``A/B``: class A against class B.
+
+    Raises
+    ------
+    InputError
+        For another task, a class that a part lacks, or an input that is zero.
+
+    Examples
+    --------
+    >>> x = torch.tensor([[3.0, 4.0], [0.0, 2.0], [1.0, 0.0]])
+    >>> found = signed_data(Dataset(x, torch.tensor([7, 1, 2]), x, torch.tensor([7, 1, 2])), "7/1")
+    >>> found.train_inputs.tolist(), found.test_signs.tolist()
+    ([[0.6, 0.8], [0.0, 1.0]], [1.0, -1.0])
+    """
+    pair = _pair(task)
+    parts: list[Tensor] = []
+    for inputs, labels in (
+        (data.train_inputs, data.train_labels),
+        (data.test_inputs, data.test_labels),
+    ):
+        chosen = torch.ones_like(labels, dtype=torch.bool)
+        positive = labels % 2 == 0
+        if pair is not None:
+            positive = labels == pair[0]
+            chosen = positive | (labels == pair[1])
+        signs = torch.where(positive, 1.0, -1.0).double()[chosen]
+        if len(signs.unique()) < 2:
+            came = f"{task}, one of which a part of the data lacks"
+            raise InputError("two classes that both parts have", came, "choose others")
+        points = inputs[chosen].double()
+        sizes = points.norm(dim=1, keepdim=True)
+        if not bool((sizes > 0).all()):
+            raise InputError("inputs that are not zero", "one that is", "remove it")
+        parts += [points / sizes, signs]
+    return SignedData(*parts)
+
+
+def _pair(task: str) -> Sequence[int] | None:
+    if task == "parity":
+        return None
+    names = task.split("/")
+    if len(names) != 2 or not all(name.isdecimal() for name in names) or names[0] == names[1]:
+        raise InputError("the task parity, or two classes A/B", task, "give e.g. 3/8")
+    return [int(name) for name in names]

@@ -1,0 +1,132 @@
+"""Grids: many cells answered in parallel, each on disk before its worker takes the next.
+
+A finished cell is one small file, written whole by the worker that answered it. Killed at any
+moment, a grid loses only what was being computed; asked again with ``resume``, it computes the
+rest, and gives bit for bit the answers of an uninterrupted run on the same machine, because an
+answer depends on its cell alone. What an answer took in seconds does not: it is kept beside the
+answer and never mixed into it.
+
+Work is handed out through joblib: processes on this machine, or inside
+:func:`expansion.growth.sweep.joined_cluster` the workers of a Dask cluster, which then need the
+folder (a shared file system).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import joblib
+
+from expansion.checking import check_jobs
+from expansion.errors import InputError
+from expansion.writing import write_whole
+from torch_bridge.experiments.cells import Answer, cell_file, finite, read_answer, settings_of
+
+__all__ = ["run_grid", "seconds_taken"]
+
+C = TypeVar("C")
+
+
+def run_grid(
+    cells: Sequence[C],
+    answer: Callable[[C], Answer],
+    *,
+    folder: Path,
+    resume: bool = False,
+    jobs: int | None = None,
+    on_cell: Callable[[C], None] | None = None,
+) -> list[Answer]:
+    """Answer all cells, in parallel, keeping each on disk.
+
+    Parameters
+    ----------
+    cells : sequence of frozen dataclasses
+        The questions; a repeated one is answered once.
+    answer : callable
+        From a cell to a dictionary of JSON values, depending on the cell alone. A function of a
+        module, so that other processes find it.
+    folder : path
+        Where finished cells are kept; made if missing.
+    resume : bool
+        Whether cells that the folder has already are taken from there; without it they are
+        refused.
+    jobs : int, optional
+        Processes, −1 for one per core; by default joblib's own choice (one, or what
+        ``joblib.parallel_config`` says).
+    on_cell : callable, optional
+        Called with every finished cell, those found on disk first.
+
+    Returns
+    -------
+    list of dict
+        The answers in the order of the cells, read back from disk.
+
+    Raises
+    ------
+    InputError
+        For a folder that cannot be made, that has finished cells and no ``resume``, or that has
+        a file that no grid wrote.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from dataclasses import make_dataclass
+    >>> Cell = make_dataclass("Cell", [("depth", int)], frozen=True)
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     run_grid([Cell(2), Cell(3)], lambda c: {"square": c.depth**2}, folder=Path(place))
+    [{'square': 4}, {'square': 9}]
+    """
+    if jobs is not None:
+        check_jobs(jobs)
+    folder = folder.absolute()  # workers may stand elsewhere
+    _make(folder)
+    different = list(dict.fromkeys(cells))
+    known = {cell: found for cell in different if (found := read_answer(folder, cell)) is not None}
+    if known and not resume:
+        came = f"{folder} with {len(known)} finished cells of this grid"
+        raise InputError("a folder for a new run", came, "add --resume, or give another folder")
+    for cell in known:
+        if on_cell is not None:
+            on_cell(cell)
+    rest = [cell for cell in different if cell not in known]
+    # One cell a batch, or a worker would be handed several before the first is on disk.
+    pool = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
+    numbered = (joblib.delayed(_keep)(number, cell, answer, folder)
+                for number, cell in enumerate(rest))  # fmt: skip
+    for number in pool(numbered) if rest else ():
+        if on_cell is not None:
+            on_cell(rest[number])
+    answers = {cell: read_answer(folder, cell) for cell in different}
+    missing = [cell for cell, found in answers.items() if found is None]
+    if missing:
+        came = f"{len(missing)} cells that no worker left in {folder}"
+        raise InputError("a folder that all workers share", came, "give one they can all write to")
+    return [dict(answers[cell] or {}) for cell in cells]
+
+
+def seconds_taken(folder: Path, cell: Any) -> float:
+    """How long a finished cell took, in seconds: of the run that left it, and no other's."""
+    record = json.loads(cell_file(folder, cell).read_text(encoding="utf-8"))
+    return float(record["seconds"])
+
+
+def _keep(number: int, cell: Any, answer: Callable[[Any], Answer], folder: Path) -> int:
+    start = time.perf_counter()
+    found = finite(answer(cell))
+    seconds = round(time.perf_counter() - start, 3)
+    record = {"cell": settings_of(cell), "answer": found, "seconds": seconds}
+    _make(folder)
+    write_whole(cell_file(folder, cell), json.dumps(record, allow_nan=False).encode())
+    return number
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        came = f"{folder} ({error.strerror})"
+        raise InputError("a folder for finished cells", came, "give another") from None

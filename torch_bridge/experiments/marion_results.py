@@ -1,0 +1,285 @@
+"""What a Marion grid leaves: tables, a page in words, and the two figures of the paper in kind."""
+
+from __future__ import annotations
+
+import io
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from expansion.report.grid import Grid, markdown_text
+from torch_bridge.experiments.cells import Answer, settings_of
+from torch_bridge.experiments.folder import write_folder
+from torch_bridge.experiments.marion import EPOCH_FIELDS, Marion
+from torch_bridge.experiments.marion_statistics import (
+    Group,
+    Run,
+    association,
+    groups_of,
+    ordering,
+)
+from torch_bridge.experiments.table import Row
+
+__all__ = ["bound_grid", "epoch_rows", "gap_grid", "run_rows", "sentences", "write_marion"]
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_CAPTIONS = {
+    "gap_against_step": "Gap against sup‖ΔW‖ at μ = 0: every epoch of every seed, ends large.",
+    "gap_by_penalty": "Gap at the end by penalty: every seed, its box, and the mean.",
+    "bound": "The bound at the end against R (discs), beside the measured gap (crosses).",
+}
+
+
+def epoch_rows(cells: Sequence[Marion], answers: Sequence[Answer]) -> list[Row]:
+    """A row for every epoch of every run, epoch 0 before training; μ = ∞ for tied towers."""
+    return [
+        _settings(cell)
+        | {"outcome": answer["outcome"], "epoch": epoch}
+        | {name: answer[name][epoch] for name in EPOCH_FIELDS}
+        for cell, answer in zip(cells, answers, strict=True)
+        for epoch in range(answer["epochs"] + 1)
+    ]
+
+
+def run_rows(cells: Sequence[Marion], answers: Sequence[Answer]) -> list[Row]:
+    """A row for every run: the last epoch, and the bound's constants and terms."""
+    return [
+        _settings(cell)
+        | {"outcome": answer["outcome"]}
+        | {name: answer[name][-1] for name in EPOCH_FIELDS}
+        | {name: value for name, value in answer.items() if name.startswith("bound_")}
+        for cell, answer in zip(cells, answers, strict=True)
+    ]
+
+
+def gap_grid(groups: Sequence[Group]) -> Grid:
+    """The gap by penalty, with its uncertainty."""
+    rows = []
+    for group in groups:
+        found = ordering(group.runs)
+        gaps = {} if found is None else {one.penalty: one for one in found.penalties}
+        for penalty in dict.fromkeys(cell.penalty for cell, _ in group.runs):
+            runs, one = group.with_penalty(penalty), gaps.get(penalty)
+            lowest = one is None or found is None or one is found.penalties[0]
+            rows.append((
+                group.name,
+                runs[0][0].penalty_text,
+                str(len(runs)),
+                _spread([answer["train_loss"][-1] for _, answer in runs]),
+                _spread([answer["gap"][-1] for _, answer in runs]),
+                "–" if lowest or one is None else f"{one.lower_by:+.4f} ± {one.lower_error:.4f}",
+                "–" if lowest or one is None or found is None else f"{one.lower_in}/{found.seeds}",
+                _spread([answer["sup_step"][-1] for _, answer in runs]),
+                _spread([answer["norm"][-1] for _, answer in runs], "{:.1f}"),
+                _spread([answer["test_accuracy"][-1] for _, answer in runs], "{:.3f}"),
+            ))  # fmt: skip
+    headings = ("towers", "μ", "seeds", "training loss", "gap", "lower than at least μ by", "in",
+                "sup‖ΔW‖", "‖W‖₁,₁,∞", "test accuracy")  # fmt: skip
+    note = (
+        "At the last epoch, mean ± standard error over seeds. Gap: mean test loss − mean training "
+        "loss, penalty left out. Differences are taken seed by seed. The test part is the same "
+        "for all, so that its own sampling error is common to them and not in these numbers."
+    )
+    return Grid("Generalisation gap by penalty", headings, tuple(rows), note, text_columns=2)
+
+
+def bound_grid(groups: Sequence[Group]) -> Grid:
+    """Claim B3's bound beside the measured gap, seed 0 of every penalty."""
+    rows = []
+    for group in groups:
+        for penalty in dict.fromkeys(cell.penalty for cell, _ in group.runs):
+            cell, answer = group.with_penalty(penalty)[0]
+            if answer["bound_log10_gap"] is None:
+                continue
+            least, useful = (answer[f"bound_log10_{kind}_sample"] for kind in _SAMPLES)
+            rows.append((
+                group.name,
+                cell.penalty_text,
+                f"{answer['gap'][-1]:.4f}",
+                f"10^{answer['bound_log10_gap']:.1f}",
+                f"10^{answer['bound_log10_approximation']:.1f}",
+                f"10^{answer['bound_log10_deviation']:.1f}",
+                f"10^{answer['bound_log10_trivial']:.1f}",
+                "vacuous" if answer["bound_vacuous"] else "below M̄",
+                _power(least),
+                _power(useful),
+                f"{answer['bound_radius']:.1f}",
+                f"{answer['bound_slope']:.2f}",
+                f"{answer['bound_published_parameters']:.2f}, "
+                f"{answer['bound_published_variation']:.1f}, "
+                f"{answer['bound_published_confidence']:.3f}",
+            ))  # fmt: skip
+    headings = ("towers", "μ", "measured gap", "bound", "2K_ℓK_Fε", "deviation", "M̄", "verdict",
+                "n for less than M̄", "n for less than ln classes", "R", "K",
+                "published terms ÷ C")  # fmt: skip
+    note = (
+        "Claim B3 at δ = 0.05 for the class of the trained weights, valid at every depth, the "
+        "first seed of each; that no input is larger than those of the data is assumed. M̄: the "
+        "largest loss of the class, itself exponential in R. With trained A and B there is no such "
+        "bound: they depend on the sample. The published terms lack a constant C that is "
+        "exponential in R and could not be checked."
+    )
+    return Grid("The bound beside the gap", headings, tuple(rows), note, text_columns=2)
+
+
+_SAMPLES = ("smallest", "useful")
+
+
+def sentences(groups: Sequence[Group]) -> list[str]:
+    """What was found, group by group, whatever it came out to."""
+    told = []
+    for group in groups:
+        if group.diverged:
+            told.append(f"{group.name}: {group.diverged} runs diverged and are left out.")
+        free = group.with_penalty(0.0)
+        found = association(free)
+        if found.pooled is not None:
+            told.append(
+                f"{group.name}, μ = 0: rank correlation of gap and sup‖ΔW‖ {found.pooled:+.2f} "
+                f"over {found.points} points (nominal p = {_p(found.pooled_p)}; the epochs of a "
+                f"run are not independent), {_rho(found.within)} within a run on average over "
+                f"{found.runs} runs (p = {_p(found.within_p)}), {_rho(found.ends)} between runs "
+                f"at the end (p = {_p(found.ends_p)})."
+            )
+        everything = association(group.runs)
+        if len({cell.penalty for cell, _ in group.runs}) > 1 and everything.ends is not None:
+            told.append(
+                f"{group.name}, all penalties: rank correlation at the end {everything.ends:+.2f} "
+                f"over {everything.runs} runs (p = {_p(everything.ends_p)})."
+            )
+        order = ordering(group.runs)
+        if order is not None:
+            chain = ", ".join(
+                f"{'∞' if one.penalty is None else format(one.penalty, 'g')}: {one.mean:.4f} ± "
+                f"{one.error:.4f}" for one in order.penalties
+            )  # fmt: skip
+            verdict = "falls with every step" if order.descending else "does not fall at every step"
+            told.append(
+                f"{group.name}: mean gap by μ over {order.seeds} seeds {chain}; it {verdict}"
+                + ("." if order.page_p is None else f" (Page's test p = {_p(order.page_p)}).")
+            )
+    return told
+
+
+def write_marion(
+    folder: Path, cells: Sequence[Marion], answers: Sequence[Answer], kept: Path
+) -> str:
+    """Write epochs, runs, figures, seconds and the page; return the page."""
+    groups = groups_of(cells, answers)
+    page = _page(groups, cells)
+    write_folder(
+        folder,
+        tables={"epochs": epoch_rows(cells, answers), "runs": run_rows(cells, answers)},
+        figures={
+            "gap_against_step": _gap_against_step(groups),
+            "gap_by_penalty": _gap_by_penalty(groups),
+            "bound": _bound_figure(groups),
+        },
+        page=page,
+        cells=cells,
+        kept=kept,
+    )
+    return page
+
+
+def _page(groups: Sequence[Group], cells: Sequence[Marion]) -> str:
+    like = cells[0]
+    part = "" if like.samples is None else f", the first {like.samples} training samples"
+    out = io.StringIO()
+    out.write("# Gaps of towers that are smooth in depth\n\n")
+    out.write(
+        f"{len(cells)} runs on {like.data}{part}: Adam at rate {like.rate:g}, batches of "
+        f"{like.batch}, {', '.join(sorted({str(cell.epochs) for cell in cells}))} epochs, weights "
+        f"from a Gaussian process in depth of bandwidth {like.bandwidth:g}, on {like.device}. The "
+        "question is Marion's (2023, arXiv 2305.06648); data, sizes and so numbers are not.\n\n"
+    )
+    out.writelines(f"- {sentence}\n" for sentence in sentences(groups))
+    out.write("\n")
+    for name, caption in _CAPTIONS.items():
+        out.write(f"![{caption}]({name}.svg)\n\n")
+    for grid in (gap_grid(groups), bound_grid(groups)):
+        if grid.rows:
+            out.write(f"## {grid.title}\n\n{markdown_text(grid)}\n\n{grid.note}\n\n")
+    out.write(
+        "`epochs.csv` and `epochs.parquet` have every epoch of every run, `runs.csv` and "
+        "`runs.parquet` the end of every run with all of the bound, `seconds.csv` how long each "
+        "took.\n"
+    )
+    return out.getvalue()
+
+
+def _gap_against_step(groups: Sequence[Group]) -> Figure:
+    shown = [group for group in groups if group.with_penalty(0.0)]
+    figure, panels = _panels(shown)
+    for axes, group in zip(panels, shown, strict=True):
+        for colour, (_, answer) in zip(_COLOURS * 9, group.with_penalty(0.0), strict=False):
+            axes.plot(answer["sup_step"][1:], answer["gap"][1:], "o", ms=2.5, color=colour)
+            axes.plot(answer["sup_step"][-1:], answer["gap"][-1:], "o", ms=7, color=colour)
+        axes.set(title=group.name, xlabel="sup ‖W_{k+1} − W_k‖, largest entry", ylabel="gap")
+    return figure
+
+
+def _gap_by_penalty(groups: Sequence[Group]) -> Figure:
+    shown = [group for group in groups if ordering(group.runs) is not None]
+    figure, panels = _panels(shown)
+    for axes, group in zip(panels, shown, strict=True):
+        found = ordering(group.runs)
+        parts = () if found is None else found.penalties
+        axes.boxplot([one.gaps for one in parts], widths=0.5, showfliers=False)
+        for place, one in enumerate(parts, 1):
+            axes.plot([place] * len(one.gaps), one.gaps, "o", ms=3, color=_COLOURS[0], alpha=0.6)
+            axes.plot(place, one.mean, "D", ms=6, color=_COLOURS[1])
+        names = ["∞" if one.penalty is None else f"{one.penalty:g}" for one in parts]
+        axes.set_xticks(range(1, len(parts) + 1), names)
+        axes.set(title=group.name, xlabel="penalty μ", ylabel="gap at the end")
+    return figure
+
+
+def _bound_figure(groups: Sequence[Group]) -> Figure:
+    figure, (axes, *_) = _panels([None])
+    for colour, group in zip(_COLOURS * 9, groups, strict=False):
+        bounded = [answer for _, answer in group.runs if answer["bound_log10_gap"] is not None]
+        radii = [answer["bound_radius"] for answer in bounded]
+        axes.plot(radii, [a["bound_log10_gap"] for a in bounded], "o", ms=4, color=colour,
+                  label=group.name if bounded else None)  # fmt: skip
+        gaps = [(r, a["gap"][-1]) for r, a in zip(radii, bounded, strict=True)]
+        axes.plot([r for r, gap in gaps if gap > 0], [math.log10(g) for _, g in gaps if g > 0],
+                  "x", ms=4, color=colour)  # fmt: skip
+    axes.set(xlabel="R = ‖W‖₁,₁,∞ at the end", ylabel="log10 of bound (o) and gap (x)")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=7)
+    return figure
+
+
+def _panels(shown: Sequence[object]) -> tuple[Figure, list[Axes]]:
+    """A panel each; an empty figure where there is nothing to show."""
+    figure = Figure(figsize=(4.4 * max(1, len(shown)), 3.8), layout="constrained")
+    return figure, [figure.add_subplot(1, len(shown), n + 1) for n in range(len(shown))]
+
+
+def _settings(cell: Marion) -> Row:
+    return settings_of(cell) | {"penalty": math.inf if cell.penalty is None else cell.penalty}
+
+
+def _spread(values: Sequence[float], form: str = "{:.4f}") -> str:
+    mean = form.format(statistics.fmean(values))
+    if len(values) < 2:
+        return mean
+    return f"{mean} ± {form.format(statistics.stdev(values) / math.sqrt(len(values)))}"
+
+
+def _power(log10: float | None) -> str:
+    return "above 10^300" if log10 is None else f"10^{log10:.1f}"
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2g}"
+
+
+def _rho(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.2f}"

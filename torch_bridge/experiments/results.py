@@ -1,0 +1,149 @@
+"""The files that a training grid leaves: tables, plots and a page that says what they show."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from expansion.errors import InputError
+from expansion.report.grid import Grid, csv_text, markdown_text
+from expansion.report.plots import svg_text
+from expansion.writing import write_whole
+from torch_bridge.experiments.descent import BELOW_CHANCE
+from torch_bridge.experiments.drawings import FIGURES
+from torch_bridge.experiments.grid import seconds_taken
+from torch_bridge.experiments.table import Line, Row, lines_of, parquet_bytes, table_csv
+from torch_bridge.experiments.trial import Trial
+
+__all__ = ["exceptions_of", "summary_grid", "write_results"]
+
+_CAPTIONS = {
+    "map": "Which networks train. Square: found. Disc: predicted.",
+    "growth": "Growth at initialisation, predicted and measured.",
+    "spectrum": "Order spectra before (dashed) and after training (solid).",
+    "complexity": "Geometric complexity against the scale, before and after training.",
+    "gap": "Generalisation gap against the scale.",
+}
+
+
+def summary_grid(lines: Sequence[Line]) -> Grid:
+    """One line per network at its best learning rate, as text."""
+    headings = (
+        "network", "scheme", "depth", "predicted", "found", "seeds", "rate", "η* predicted",
+        "test accuracy", "log10 q_n predicted", "measured", "mean order predicted", "before",
+        "after", "complexity before", "after",
+    )  # fmt: skip
+    rows = tuple(_summary_row(line) for line in lines)
+    note = (
+        "Trained: finite losses throughout and a final training loss below "
+        f"{BELOW_CHANCE:g}·ln(classes); stuck: finite, but not below; diverged: not finite. Rate: "
+        "the best of the sweep by training loss. Mean ± deviation over seeds at that rate; log10 "
+        "q_n is that of a typical draw at this width."
+    )
+    return Grid("Networks that train, predicted and found", headings, rows, note, text_columns=2)
+
+
+def exceptions_of(lines: Sequence[Line]) -> list[str]:
+    """Where prediction and finding differ, in a sentence each."""
+    return [
+        f"{line.network}, {line.scheme}, depth {line.depth}: predicted {line.predicted} "
+        f"({line.first['predicted_reason']}; η* = {line.first['predicted_largest_rate']:.2g}), "
+        f"found {line.outcome} ({line.trained} of {line.seeds} seeds at rate {line.rate:g})"
+        for line in lines
+        if not line.agrees
+    ]
+
+
+def write_results(folder: Path, trials: Sequence[Trial], rows: Sequence[Row], cells: Path) -> str:
+    """Write table.csv, table.parquet, seconds.csv, the plots and README.md; return the page.
+
+    Parameters
+    ----------
+    folder : path
+        Where to; made if missing.
+    trials, rows
+        The grid and its tidy table.
+    cells : path
+        The folder of finished cells, for their seconds.
+
+    Notes
+    -----
+    All but seconds.csv are the same byte for byte for the same grid on the same machine.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        came = f"{folder} ({error.strerror})"
+        raise InputError("a folder for results", came, "give another") from None
+    lines = lines_of(rows)
+    write_whole(folder / "table.csv", table_csv(rows))
+    write_whole(folder / "table.parquet", parquet_bytes(list(rows)))
+    timed = [
+        {"network": t.network, "scheme": t.scheme, "depth": t.depth, "rate": t.rate,
+         "seed": t.seed, "seconds": seconds_taken(cells, t)}
+        for t in trials
+    ]  # fmt: skip
+    write_whole(folder / "seconds.csv", csv_text(timed).encode())
+    for name, draw in FIGURES.items():
+        write_whole(folder / f"{name}.svg", svg_text(draw(lines)).encode())
+    page = _page(lines, trials)
+    write_whole(folder / "README.md", page.encode())
+    return page
+
+
+def _page(lines: Sequence[Line], trials: Sequence[Trial]) -> str:
+    grid, exceptions = summary_grid(lines), exceptions_of(lines)
+    like = trials[0]
+    part = "" if like.samples is None else f", the first {like.samples} training samples"
+    rates = ", ".join(f"{rate:g}" for rate in sorted({t.rate for t in trials}, reverse=True))
+    out = io.StringIO()
+    out.write(f"# {grid.title}\n\n")
+    out.write(
+        f"{len(trials)} runs on {like.data}{part}: {like.epochs} epochs in batches of "
+        f"{like.batch}, momentum 0.9, learning rates {rates}, on {like.device}. Predictions use "
+        "growth and mean order alone; the rule is in `torch_bridge/experiments/predicted.py`. "
+        f"Prediction and finding agree for {sum(line.agrees for line in lines)} of {len(lines)} "
+        "networks"
+    )
+    out.write(".\n\n" if not exceptions else "; the exceptions are\n\n")
+    out.writelines(f"- {sentence}\n" for sentence in exceptions)
+    out.write("\n" if exceptions else "")
+    for name, caption in _CAPTIONS.items():
+        out.write(f"![{caption}]({name}.svg)\n\n")
+    out.write(f"{markdown_text(grid)}\n\n{grid.note}\n\n")
+    out.write(
+        "`table.csv` and `table.parquet` have every run with all its numbers, `seconds.csv` how "
+        "long each took.\n"
+    )
+    return out.getvalue()
+
+
+def _summary_row(line: Line) -> tuple[str, ...]:
+    first = line.first
+    return (
+        line.network,
+        line.scheme,
+        str(line.depth),
+        line.predicted,
+        line.outcome if line.agrees else f"**{line.outcome}**",
+        f"{line.trained}/{line.seeds}",
+        f"{line.rate:g}",
+        f"{first['predicted_largest_rate']:.2g}",
+        _with_deviation(line, "test_accuracy", "{:.3f}"),
+        f"{first['predicted_log10_typical_growth']:.2f}",
+        _with_deviation(line, "initial_log10_growth", "{:.2f}"),
+        f"{first['predicted_mean_order']:.2f}",
+        _with_deviation(line, "initial_mean_order", "{:.2f}"),
+        _with_deviation(line, "final_mean_order", "{:.2f}"),
+        _with_deviation(line, "initial_complexity", "{:.3g}"),
+        _with_deviation(line, "final_complexity", "{:.3g}"),
+    )
+
+
+def _with_deviation(line: Line, name: str, form: str) -> str:
+    value = line.values[name]
+    if value is None:
+        return "–"
+    mean, deviation = (form.format(part) for part in value)
+    return mean if line.seeds == 1 else f"{mean} ± {deviation}"

@@ -1,0 +1,1 @@
+"""The user's own model, its inputs and its weights."""

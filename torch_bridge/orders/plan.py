@@ -1,0 +1,204 @@
+r"""Who is computed, with how many coefficients, and when each value can be freed.
+
+Decided once for a graph and an order, before anything is run: a branch is multiplied by z, so it
+needs one coefficient less than its sum; what nobody asks for is left out; and the memory that the
+signals will need is known in advance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from torch import Tensor, fx
+
+from torch_bridge.tracing.captured import CapturedModel
+
+__all__ = ["Plan", "Step", "Wants", "argument_names", "kept_plan", "operation"]
+
+Wants = Callable[[fx.Node, int], Mapping[fx.Node, int]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One node to compute.
+
+    Parameters
+    ----------
+    node : fx.Node
+        Whose value it is.
+    terms : int
+        How many coefficients of it are asked for; 0 where only its plain value is.
+    number : int or None
+        Which residual addition it is, if it is one.
+    sources : tuple of fx.Node
+        Whose values it is made of.
+    last_uses : tuple of fx.Node
+        Whose values nobody needs afterwards.
+    target : Any
+        What is called.
+    names : tuple of str or None
+        The arguments in the schema of an operation of PyTorch.
+    """
+
+    node: fx.Node
+    terms: int
+    number: int | None
+    sources: tuple[fx.Node, ...]
+    last_uses: tuple[fx.Node, ...]
+    target: Any
+    names: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """The steps of a walk, and the memory that it needs.
+
+    Parameters
+    ----------
+    steps : tuple of Step
+        In the order of execution.
+    outputs : tuple
+        The graph's flat outputs: nodes or constants.
+    most : int
+        Bytes of signals alive at once, at most.
+    total : int
+        Bytes of all signals, where none is freed because gradients will be asked for.
+    """
+
+    steps: tuple[Step, ...]
+    outputs: tuple[Any, ...]
+    most: int
+    total: int
+
+
+def kept_plan(
+    captured: CapturedModel, order: int, wants: Wants | None = None, kind: str = "series"
+) -> Plan:
+    """The plan for outputs with K + 1 coefficients, made once for every graph and order.
+
+    Parameters
+    ----------
+    captured : CapturedModel
+        The graph and its additions.
+    order : int
+        K.
+    wants : callable, optional
+        ``wants(node, terms)``: the number of coefficients that ``terms`` coefficients of the node
+        need from each of its inputs; 0 for a plain value. By default as many from each, and what
+        is asked for none is left out.
+    kind : str
+        Tells the plans of different ``wants`` apart.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch_bridge.tracing.capture import capture
+    >>> captured = capture(torch.nn.ReLU(), (torch.ones(2),))
+    >>> plan = kept_plan(captured, 3)
+    >>> [step.node.name for step in plan.steps], plan is kept_plan(captured, 3)
+    (['input', 'relu'], True)
+    """
+    # On the graph itself, so that it goes when the graph goes.
+    kept = captured.graph.output_node().meta.setdefault("plans", {})
+    key = (kind, order, captured.additions)
+    if key not in kept:
+        kept[key] = _plan(captured, order, wants)
+    return kept[key]
+
+
+def _plan(captured: CapturedModel, order: int, wants: Wants | None) -> Plan:
+    numbers = {addition.sum: i for i, addition in enumerate(captured.additions)}
+    inputs: dict[fx.Node, tuple[fx.Node, ...]] = {}
+    asked: dict[fx.Node, int] = {}
+
+    def ask(node: fx.Node, terms: int) -> None:
+        asked[node] = max(asked.get(node, 0), terms)
+
+    output = captured.graph.output_node()
+    for source in output.all_input_nodes:
+        ask(source, order + 1)
+    for node in reversed(captured.graph.nodes):
+        if node not in asked:
+            continue
+        terms = asked[node]
+        if node in numbers:
+            addition = captured.additions[numbers[node]]
+            inputs[node] = (addition.skip, *addition.branches)
+            ask(addition.skip, terms)
+            if terms > 1 or wants is not None:
+                for branch in addition.branches:
+                    ask(branch, max(terms - 1, 0))
+        else:
+            inputs[node] = tuple(node.all_input_nodes)
+            wanted = dict.fromkeys(inputs[node], terms) if wants is None else wants(node, terms)
+            for source, number in wanted.items():
+                ask(source, number)
+    used = set(output.all_input_nodes)
+    steps = []
+    for node in inputs:  # last first
+        sources = tuple(dict.fromkeys(source for source in inputs[node] if source in asked))
+        last = tuple(source for source in sources if source not in used)
+        used.update(sources)
+        names = argument_names(node.target) if hasattr(node.target, "_schema") else None
+        steps.append(Step(node, asked[node], numbers.get(node), sources, last, node.target, names))
+    ordered = tuple(reversed(steps))
+    (outputs,) = output.args
+    assert isinstance(outputs, (tuple, list))
+    return Plan(ordered, tuple(outputs), _memory(ordered, free=True), _memory(ordered, free=False))
+
+
+def _memory(steps: Sequence[Step], *, free: bool) -> int:
+    """Bytes of signals, from the shapes that the graph recorded.
+
+    Every node counts with the coefficients asked of it once an addition was passed, and twice
+    while it is computed. The model's own tensors are not counted.
+    """
+    alive: dict[fx.Node, int] = {}
+    total = most = 0
+    dependent: set[fx.Node] = set()
+    for step in steps:
+        if step.number is not None or not dependent.isdisjoint(step.sources):
+            dependent.add(step.node)
+        if step.node.op != "placeholder":
+            copies = max(step.terms, 1) if step.node in dependent else 1
+            alive[step.node] = copies * _bytes(step.node.meta.get("val"))
+            total += alive[step.node]
+            most = max(most, total + alive[step.node])
+        for last in step.last_uses if free else ():
+            total -= alive.pop(last, 0)
+    return most
+
+
+def _bytes(value: Any) -> int:
+    # The entries of a tuple are nodes themselves.
+    return int(value.numel()) * value.element_size() if isinstance(value, Tensor) else 0
+
+
+@cache
+def argument_names(target: Any) -> tuple[str, ...]:
+    """The names of an operation's arguments, in order.
+
+    Examples
+    --------
+    >>> import torch
+    >>> argument_names(torch.ops.aten.mm.default)
+    ('self', 'mat2')
+    """
+    return tuple(argument.name for argument in target._schema.arguments)
+
+
+@cache
+def operation(target: Any) -> str:
+    """The name that an operation's overloads share.
+
+    Examples
+    --------
+    >>> import torch
+    >>> operation(torch.ops.aten.add.Tensor)
+    'add'
+    """
+    name = str(getattr(target, "_schema", target))
+    return name.partition("(")[0].rpartition("::")[2].partition(".")[0]
