@@ -17,7 +17,6 @@ from expansion.errors import InputError
 
 if TYPE_CHECKING:
     from expansion.bounds.sharpness import Ratios
-    from expansion.report.grid import Grid
     from expansion.towers.files import SavedTower
 
 __all__ = ["app"]
@@ -58,9 +57,12 @@ def capacity(
     from expansion.bounds.sharpness import capacity as find
     from expansion.bounds.sharpness import random_families, sharpness_ratios
     from expansion.report.capacity_tables import capacity_grid, ratios_grid, terms_grid
+    from expansion.report.grid import print_grids
 
     check_format(format, _FORMATS)
-    trials = None if random is None else check_count(random, "the number of towers", least=1)
+    trials = (
+        None if random is None else check_count(random, "the number of towers", least=1, most=10**6)
+    )
     saved, inputs = _network(weights, rule)
     found = find(saved.tower, inputs, radius=radius)
     ratios: tuple[Ratios, ...] = ()
@@ -76,7 +78,7 @@ def capacity(
     grids = [terms_grid(found, "Terms of the bounds"), capacity_grid(found, title)]
     if ratios:
         grids.append(ratios_grid(ratios, f"Bound/measured on {trials} random towers of each kind"))
-    _print(grids, format)
+    print_grids(grids, format)
 
 
 @app.command()
@@ -94,10 +96,11 @@ def remainder(
 ) -> None:
     """Certify every order, what is left out after order K, and the output (B1)."""
     from expansion.bounds.remainder import certified_truncation
+    from expansion.report.grid import print_grids
     from expansion.report.remainder_tables import remainder_grid
 
     check_format(format, _FORMATS)
-    largest = check_count(order, "order", least=0)
+    largest = check_count(order, "order", least=0, most=1000)
     number = check_count(sample, "sample", least=1)
     saved, inputs = _network(weights, rule)
     if number > len(inputs):
@@ -114,7 +117,7 @@ def remainder(
     title = (
         f"Truncation after order {largest}, n = {tower.depth}, rule {tower.rule}, input {sample}"
     )
-    _print([remainder_grid(found, title, accuracy)], format)
+    print_grids([remainder_grid(found, title, accuracy)], format)
 
 
 @app.command("neural-ode")
@@ -128,7 +131,7 @@ def neural_ode(
     ] = None,
     dimension: Annotated[str | None, typer.Option(help="Of the signal, d.")] = None,
     depth: Annotated[
-        list[str] | None, typer.Option(help="Depths L; by default all depths at once.")
+        list[str] | None, typer.Option(help="Depths L; by default one bound that serves each.")
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="A tower V σ(x) with inputs, to read R, K, M, R_X from.")
@@ -154,6 +157,7 @@ def neural_ode(
     from expansion.bounds.neural_ode_class import TowerClass, class_of_tower
     from expansion.bounds.neural_ode_trials import neural_ode_trials
     from expansion.report import generalization_tables as tables
+    from expansion.report.grid import print_grids
 
     check_format(format, _FORMATS)
     sizes = [check_count(one, "samples", least=1) for one in samples]
@@ -180,7 +184,7 @@ def neural_ode(
         ]
     trials = None
     if simulate is not None:
-        number = check_count(simulate, "the number of towers", least=1)
+        number = check_count(simulate, "the number of towers", least=1, most=10**7)
         trials = neural_ode_trials(number, check_count(seed, "seed", least=0))
     measured = weights is not None
     pairs = [(one, size) for one in classes for size in sizes]
@@ -203,7 +207,7 @@ def neural_ode(
         grids.append(tables.published_grid([b for b, _ in told], [s for _, s in told]))
     if trials is not None:
         grids.append(tables.trials_grid(trials))
-    _print(grids, format)
+    print_grids(grids, format)
     if format == "text":
         print(tables.verdict(bounds))
 
@@ -215,7 +219,7 @@ def overparameterized(
     width: Annotated[list[str] | None, typer.Option(help="m, even.")] = None,
     dimension: Annotated[str, typer.Option(help="Of the inputs, d.")] = "8",
     distance: Annotated[
-        list[float] | None, typer.Option(help="τ, the largest ‖W − W(0)‖, or several.")
+        list[float] | None, typer.Option(help="τ, the largest ‖W − W(0)‖; more for the gap terms.")
     ] = None,
     samples: Annotated[list[str] | None, typer.Option(help="Sizes n of the sample.")] = None,
     delta: Annotated[float, typer.Option(help="Probability that a bound may fail.")] = 0.05,
@@ -238,12 +242,15 @@ def overparameterized(
     from expansion.bounds.overparameterized import gap_terms
     from expansion.bounds.overparameterized_sweep import depth_exponents, depth_sweep
     from expansion.report import generalization_tables as tables
+    from expansion.report.grid import print_grids
 
     check_format(format, _FORMATS)
-    depths = [check_count(one, "depth", least=2) for one in depth or ["8", "32", "128"]]
+    depths = [check_count(one, "depth", least=2, most=4096) for one in depth or ["8", "32", "128"]]
     start = check_count(seed, "seed", least=0)
-    units = check_count((width or ["64"])[-1], "width", least=2)
-    entries = check_count(dimension, "dimension", least=1)
+    if width is not None and len(width) > 1:
+        raise InputError("one width", " ".join(width), "ask once for each")
+    units = check_count((width or ["64"])[0], "width", least=2, most=4096)
+    entries = check_count(dimension, "dimension", least=1, most=4096)
     taus = distance or [0.1]
     sizes = [check_count(one, "samples", least=1) for one in samples or ["1000"]]
     terms = [(tau, n, gap_terms(tau, units, n, delta)) for tau in taus for n in sizes]
@@ -258,7 +265,7 @@ def overparameterized(
             raise InputError("a file with labels", weights, "save the tower with labels")
         chosen = check_count(positive, "the positive class", least=0)
         sample, others = one_against_rest(inputs, saved.labels, chosen)
-        numbers = [check_count(one, "features", least=1) for one in features.split(",")]
+        numbers = [check_count(one, "features", least=1, most=10**5) for one in features.split(",")]
         margins = [
             margin_estimate(*sample, features=number, held_out=others, seed=start)
             for number in numbers
@@ -282,7 +289,7 @@ def overparameterized(
     if margins:
         told = f"Class {positive} against the rest, {len(sample[0])} inputs with ‖x‖ = 1."
         grids.append(tables.margins_grid(margins, told))
-    _print(grids, format)
+    print_grids(grids, format)
 
 
 @app.command()
@@ -291,6 +298,7 @@ def exponents(
     format: Format = "text",
 ) -> None:
     """Name the scale that each bound asks for: the synthesis of the four papers."""
+    from expansion.report.grid import print_grids
     from expansion.report.synthesis_tables import demands_grid, growth_laws_grid
     from expansion.synthesis.exponents import DEFAULT_RULES, synthesis_table
     from expansion.synthesis.quantities import QUANTITIES
@@ -303,7 +311,7 @@ def exponents(
     if format == "json":
         print_json(table.to_dict())
         return
-    _print([demands_grid(table.to_dict()), growth_laws_grid(table.to_dict())], format)
+    print_grids([demands_grid(table.to_dict()), growth_laws_grid(table.to_dict())], format)
     if format == "text":
         print(textwrap.fill(table.sentence, 100))
 
@@ -324,13 +332,3 @@ def _network(weights: Path | None, rule: str | None) -> tuple[SavedTower, Any]:
         own, ends = saved.tower, {"encoder": saved.tower.encoder, "decoder": saved.tower.decoder}
         saved = replace(saved, tower=Tower(own.branches, ScalingRule.parse(rule), **ends))
     return saved, saved.inputs
-
-
-def _print(grids: list[Grid], format: str) -> None:
-    from expansion.report.grid import latex_text, markdown_text, print_table
-
-    for grid in grids:
-        if format == "text":
-            print_table(grid)
-        else:
-            print({"markdown": markdown_text, "latex": latex_text}[format](grid))

@@ -9,8 +9,10 @@ from expansion.errors import InputError
 
 __all__ = ["check_count", "check_finite", "check_jobs"]
 
+_LARGEST_TEXT = 10**18 - 1
 
-def check_count(value: object, name: str, *, least: int) -> int:
+
+def check_count(value: object, name: str, *, least: int, most: int | None = None) -> int:
     """Return ``value`` as an int of at least ``least``, or say what was wrong.
 
     Parameters
@@ -19,13 +21,13 @@ def check_count(value: object, name: str, *, least: int) -> int:
         The number, or the text a user typed.
     name : str
         What it counts, as the user knows it (``"depth"``, ``"order"``).
-    least : int
-        The smallest value allowed.
+    least, most : int
+        The smallest and the largest value allowed; text is never taken beyond 18 digits.
 
     Raises
     ------
     InputError
-        When ``value`` is not a whole number or is below ``least``.
+        When ``value`` is not a whole number, or not between them.
 
     Examples
     --------
@@ -40,11 +42,14 @@ def check_count(value: object, name: str, *, least: int) -> int:
         number = int(value)
     elif isinstance(value, str):
         text = value.strip()
-        if text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 18:
+        if text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 4000:
             number = int(text)
     if number is None or number < least:
         required = f"{name} must be a whole number of at least {least}"
         raise InputError(required, value, f"give {least} or more")
+    limit = _LARGEST_TEXT if most is None and isinstance(value, str) else most
+    if limit is not None and number > limit:
+        raise InputError(f"{name} must be at most {limit}", value, "lower it")
     return number
 
 
@@ -74,4 +79,4 @@ def check_jobs(jobs: object) -> int:
     >>> check_jobs("-1"), check_jobs(2)
     (-1, 2)
     """
-    return -1 if str(jobs).strip() == "-1" else check_count(jobs, "jobs", least=1)
+    return -1 if str(jobs).strip() == "-1" else check_count(jobs, "jobs", least=1, most=1024)

@@ -34,6 +34,8 @@ SEVERAL = (
     "--distance",
 )  # options that take values in a row
 
+_DEEPEST = 10**7  # of a growth table: a gigabyte, some seconds
+
 app = typer.Typer(
     help="Expand deep residual networks, count their paths, see how their signal grows.",
     add_completion=False,
@@ -231,26 +233,26 @@ def growth(
     from expansion.growth.setting import Setting
     from expansion.growth.sweep import joined_cluster, sweep
     from expansion.growth.table import grid
-    from expansion.report.grid import csv_text, latex_text, markdown_text, print_table
+    from expansion.report.grid import csv_text, print_grids
     from expansion.report.tables import advice_grid, growth_grid
     from expansion.towers.scaling import ScalingRule
 
     check_format(format, ("text", "json", "csv", "markdown", "latex"))
-    depths = [check_count(one, "depth", least=1) for one in depth]
+    depths = [check_count(one, "depth", least=1, most=_DEEPEST) for one in depth]
     rules = [ScalingRule.parse(one) for one in rule]
-    matrices = None if layers is None else check_count(layers, "layers", least=1)
+    matrices = None if layers is None else check_count(layers, "layers", least=1, most=1000)
     blocks = [
         Setting(one, block, weight_variance, bias_variance, matrices, overlap=overlap)
         for one in branch or ["relu"]
     ]
-    widths = [check_count(one, "width", least=4) for one in width or ["64"]]
+    widths = [check_count(one, "width", least=4, most=10**6) for one in width or ["64"]]
     questions = grid(
         depths,
         rules,
         settings=blocks,
         widths=widths,
         correlation=correlation,
-        trials=None if simulate is None else check_count(simulate, "trials", least=2),
+        trials=None if simulate is None else check_count(simulate, "trials", least=2, most=10**7),
         seed=check_count(seed, "seed", least=0),
         matrices=True,
     )
@@ -270,12 +272,8 @@ def growth(
     elif format == "csv":
         print(csv_text(table.to_dicts()), end="")
     else:
-        grids = [growth_grid(table), *(advice_grid(s, a) for s, a in found.items())]
-        for one_grid in grids:
-            if format == "text":
-                print_table(one_grid)
-            else:
-                print({"markdown": markdown_text, "latex": latex_text}[format](one_grid))
+        advice = (advice_grid(setting, answer) for setting, answer in found.items())
+        print_grids([growth_grid(table), *advice], format)
 
 
 @app.command()
@@ -300,8 +298,9 @@ def spectrum(
     from expansion.towers.scaling import ScalingRule
 
     check_format(format, ("text", "json"))
-    number, most = check_count(depth, "depth", least=1), check_count(order, "order", least=0)
-    matrices = None if layers is None else check_count(layers, "layers", least=1)
+    number = check_count(depth, "depth", least=1, most=_DEEPEST)
+    most = check_count(order, "order", least=0, most=10**5)
+    matrices = None if layers is None else check_count(layers, "layers", least=1, most=1000)
     setting = Setting(branch, block, weight_variance, bias_variance, matrices, overlap=overlap)
     scales = ScalingRule.parse(rule)
     answer: dict[str, Any] = {"depth": number, "rule": scales.text}
@@ -335,7 +334,7 @@ def critical(
     from expansion.report.tables import critical_grid
 
     check_format(format, ("text", "json"))
-    most = check_count(depth, "depth", least=16)
+    most = check_count(depth, "depth", least=16, most=8192)
     hursts = (0.1, 0.3, 0.5, 0.7, 0.9) if hurst is None else tuple(hurst)
     lines = critical_exponents(hursts=hursts, depths=(most // 2, most))
     if format == "json":

@@ -42,6 +42,9 @@ def run(app: typer.Typer, arguments: Sequence[str], several: Sequence[str] = ())
         message = str(error)
     except typer.TyperException as error:
         message = " ".join(error.format_message().split()).rstrip(".") + "; try --help"
+    except MemoryError as error:
+        needed = str(error) or "one that needs more"
+        message = str(InputError("a request that fits into memory", needed, "lower its sizes"))
     except BrokenPipeError:
         # The reader of a pipe went away, as `| head` does; nobody is left to write to.
         sys.stdout = None

@@ -25,7 +25,7 @@ def captured_model(name):
 def operations_of(captured):
     """The names of the operations that the output is made of."""
     steps = kept_plan(captured, 1).steps
-    return {operation(step.target) for step in steps if step.names is not None}
+    return {operation(step.target) for step in steps if step.slots is not None}
 
 
 def derivatives_at_zero(function, terms):
@@ -80,6 +80,10 @@ def gated_linear(self, dim):
     return first * second.sigmoid()
 
 
+def copied(self, src):
+    return src.expand(self.shape)
+
+
 # Written out where PyTorch's own derivative of a derivative is missing, or is not one: nested
 # forward derivatives of the fused normalisations treat their statistics as constants.
 aten = torch.ops.aten
@@ -89,6 +93,7 @@ WRITTEN_OUT = {
     aten._native_batch_norm_legit.no_stats: batch_norm,
     aten.hardsigmoid.default: hard_sigmoid,
     aten.glu.default: gated_linear,
+    aten.copy.default: copied,
 }
 
 

@@ -89,7 +89,7 @@ def test_machine_without_names(harness):
 
 def test_rows_say_what_they_are(harness):
     rows = {letter: harness.load_row(path) for letter, path in harness.find_rows().items()}
-    assert {"A", "B", "C", "D", "E", "F"} <= rows.keys()
+    assert {"A", "B", "C", "D", "E", "E2", "F", "I"} <= rows.keys()
     for letter, row in rows.items():
         assert row.id == letter
         assert row.sizes
@@ -98,7 +98,13 @@ def test_rows_say_what_they_are(harness):
         assert len({side.name for side in row.sides}) == len(row.sides)
 
 
-@pytest.mark.parametrize("letters", ["A,B,C,F", "D,E", "K,L,N"])
+WITHOUT_TORCH = importlib.util.find_spec("torch") is None
+OF_TORCH = [pytest.mark.slow, pytest.mark.skipif(WITHOUT_TORCH, reason="needs PyTorch")]
+
+
+@pytest.mark.parametrize(
+    "letters", ["A,B,C,F", "D,E", pytest.param("E2,I", marks=OF_TORCH), "K,L,N"]
+)
 def test_quick_sizes_pass_their_gates(letters, tmp_path):
     output = tmp_path / "results.json"
     command = [sys.executable, str(FOLDER), "--quick", "--rows", letters, "--output", str(output)]

@@ -105,3 +105,44 @@ def test_bad_input_is_one_line(command, arguments, told):
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
     assert told in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("remainder --order 1000000000", "order must be at most 1000"),
+        ("capacity --random 1000000000", "the number of towers must be at most 1000000"),
+        ("capacity --rule 1e200", "scales of at most 1e75"),
+        ("neural-ode --samples 9 --radius 1e300 --dimension 2", "radius of at most 1e+100"),
+        ("neural-ode --samples 9 --radius 1e12 --dimension 2", "K_σ R of at most 1e+09"),
+        ("neural-ode --samples 9 --radius 1e-300 --dimension 2", "a radius of 0, or of at least"),
+        ("overparameterized --depth 1000000000", "depth must be at most 4096"),
+        ("overparameterized --width 8 16", "one width; got 8 16"),
+        ("overparameterized --distance 1e300", "tau from 0 to 1e100"),
+        ("overparameterized --rule 1e300", "scales of at most 1e75"),
+    ],
+)
+def test_sizes_beyond_reason_are_refused_at_once(command, words, message):
+    code, out, err = command("bound", *words.split())
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"error: {message}" in err
+
+
+def test_a_tiny_delta_costs_its_logarithm(answer):
+    words = "neural-ode --samples 1000 --radius 1 --dimension 2 --delta 1e-320"
+    (row,) = answer("bound", *words.split())["rows"]
+    assert 0 < row["gap"] < math.inf
+
+
+@pytest.mark.parametrize("format", ["markdown", "latex"])
+def test_every_table_has_its_title_and_stands_alone(command, format):
+    code, out, _ = command("bound", "capacity", "--format", format)
+    assert code == 0
+    assert "Terms of the bounds" in out
+    assert "Capacity, n = 8" in out
+    if format == "markdown":
+        assert "\n\n| method |" in out  # a table that touches another would be a part of it
+    else:
+        assert out.count(r"\begin{tabular}") == 2
+        table = "".join(line for line in out.splitlines() if not line.startswith("%"))
+        assert table.isascii()

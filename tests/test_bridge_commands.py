@@ -43,6 +43,10 @@ def build():
     return tower(lambda width: nn.Identity()), (torch.randn(16, 8),)
 
 
+def deep():  # more sets of three blocks than are run one by one
+    return tower(lambda width: nn.Identity(), depth=40, width=8), (torch.randn(2, 8),)
+
+
 def build_bn():
     return tower(nn.BatchNorm1d), torch.randn(16, 8)
 
@@ -76,6 +80,19 @@ def complex_numbers():
             return x * 1j
 
     return Rotated(), torch.ones(2, 2)
+
+
+def unfit():
+    return Block(4, nn.LayerNorm).double(), (torch.randn(2, 4),)
+
+
+def asking():
+    class Asks(Block):
+        def forward(self, x):
+            print("asked")
+            return super().forward(x) if x.norm() > 0 else x
+
+    return nn.Sequential(Asks(4, nn.LayerNorm), Asks(4, nn.LayerNorm)), (torch.randn(5, 4),)
 
 
 def batches():
@@ -197,6 +214,49 @@ def test_rescale_says_when_scales_lie_beside_the_weights(command, answer):
     assert start["measured_growth"] == pytest.approx(1)
 
 
+def test_what_cannot_be_exported_is_looked_at_by_block_names(answer, command):
+    named = ("mine.py:asking", "--block", "0", "1")
+    found = answer("inspect", *named)  # what its forward prints is not on stdout
+    assert [block["name"] for block in found["blocks"]] == ["0", "1"]
+    told = answer("rescale", *named, "--rule", "1/n", "--output", "r.safetensors")
+    assert not told["in_weights"]
+    assert "named by hand" in told["reason"]
+    assert load_file("r.safetensors")["residual_scales"].tolist() == [0.5, 0.5]
+    code, _, err = command("inspect", *named, "--weights", "r.safetensors")
+    assert code == 2
+    assert "its scales stand beside the weights" in err
+    spectrum = answer("spectrum", *named, "--method", "subnetworks", "--pade")
+    assert spectrum["partial_sum_error"][-1] < 1e-6
+
+
+def test_batches_come_in_the_type_that_was_asked_for(answer):
+    arguments = ("inspect", "mine.py:build", "--batches", "mine.py:batches")
+    found = answer(*arguments, "--dtype", "float64")
+    assert found["measured_growth"] == pytest.approx(answer(*arguments)["measured_growth"], 1e-4)
+
+
+def test_few_orders_are_enough_for_a_spectrum(answer):
+    found = answer("spectrum", "mine.py:build", "--order", "2", "--pade", "--method", "series")
+    assert len(found["energy"]) == len(found["partial_sum_error"]) == 3
+    assert found["pade"]["degrees"] == [1, 1]
+    assert found["series_order"] == 10  # what the radius is estimated from
+    beyond = answer("spectrum", "mine.py:build", "--order", "8")
+    assert len(beyond["energy"]) == 9
+    assert beyond["energy"][7:] == [0, 0]
+
+
+def test_a_sampled_order_says_how_sure_it_is(command, answer):
+    arguments = ("--method", "subnetworks", "--order", "3", "--samples", "9")
+    exact = answer("spectrum", "mine.py:build", *arguments)
+    assert exact["sampled"] == exact["sampled_half_width"] == []
+    found = answer("spectrum", "mine.py:deep", *arguments)
+    assert found["sampled"] == [3]
+    assert found["sampled_half_width"][0] > 0
+    code, out, _ = command("spectrum", "mine.py:deep", *arguments)
+    assert code == 0
+    assert "95 % intervals: order 3 (± " in " ".join(out.split())
+
+
 @pytest.mark.parametrize("method", ["frozen", "subnetworks"])
 def test_exact_spectra_add_up(answer, method):
     arguments = ("spectrum", "mine.py:build", "--order", "6", "--method", method)
@@ -240,7 +300,9 @@ def test_spectrum_says_where_the_series_fails(answer, command):
         (["inspect", "nowhere.py:build"], "no such file"),
         (["inspect", "mine.py:broken"], "ValueError on line"),
         (["inspect", "mine.py:plain"], "a model with residual additions"),
-        (["inspect", "mine.py:with_nan"], "nan first in the branch of block 3"),
+        (["inspect", "mine.py:with_nan"], "nan first in the branch of block 3 (3)"),
+        (["inspect", "mine.py:unfit"], "a model that runs on its inputs; got RuntimeError"),
+        (["inspect", "mine.py:asking"], "--block"),
         (["inspect", "mine.py:whole_numbers"], "torch.int64"),
         (["inspect", "mine.py:complex_numbers"], "complex"),
         (["inspect", "mine.py:build", "--device", "nowhere"], "a device that is here"),
@@ -257,7 +319,9 @@ def test_spectrum_says_where_the_series_fails(answer, command):
         (["spectrum", "mine.py:build", "--order", "-1"], "order must be"),
         (["spectrum", "mine.py:plain"], "a model with residual additions"),
         (["spectrum", "mine.py:build", "--block", "2"], "blocks named by hand"),
-        (["spectrum", "mine.py:with_nan"], "nan"),
+        (["spectrum", "mine.py:build", "--order", "5000000"], "at most 1000"),
+        (["spectrum", "mine.py:with_nan"], "in the branch of block 3 (3)"),
+        (["spectrum", "mine.py:with_nan", "--method", "series"], "in the branch of block 3 (3)"),
         (["rescale", "mine.py:build", "--rule", "n!", "--output", "x"], "a scaling rule"),
         (["rescale", "mine.py:build", "--rule", "1/n", "--output", "no/x"], "a folder that exists"),
         (["rescale", "mine.py:build", "--rule", "1/n"], "--output"),
@@ -267,7 +331,7 @@ def test_spectrum_says_where_the_series_fails(answer, command):
 def test_bad_input_is_one_line_and_nothing_is_written(command, folder, arguments, message):
     save_file({"a": torch.ones(1)}, folder / "wrong.safetensors")
     code, out, err = command(*arguments)
-    err = err.removeprefix("a line of the user's own\n")
+    err = err.removeprefix("a line of the user's own\n").replace("asked\n", "")
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1

@@ -209,6 +209,10 @@ def test_forms_of_batches():
     positional = trace(model, x)
     for batch in (x, (x, "label"), [x]):
         assert measure(positional, [batch]).growth == pytest.approx(reference)
+    double = trace(model.double(), x.double())
+    for blocks, batch in ((double, x), (trace(model, (), {"x": x.double()}), {"x": x})):
+        assert measure(blocks, [batch]).growth == pytest.approx(reference)  # a loader of float32
+    model.float()
     for wrong, told in (([3], "of type int"), ([()], "with 0 items"), (["x"], "of type str")):
         with pytest.raises(InputError, match=told):
             measure(positional, wrong)
@@ -251,7 +255,7 @@ def test_the_first_block_with_a_number_that_is_none_is_named(value):
         model.inner[2].weight[1, 1] = value
     tower = trace(model, inputs(3, 4).abs() + 1)
     for ask in (measure, predict, recommend):
-        with pytest.raises(InputError, match=f"in the branch of block {tower.names[2]};"):
+        with pytest.raises(InputError, match=rf"in the branch of block 3 \({tower.names[2]}\)"):
             ask(tower)
 
 
@@ -516,6 +520,41 @@ def test_recommendations(tower, rule, told):
         # The measured growth of the rescaled model confirms it, to what predictions are good for.
         after = measure(blocks, rule=found.rule, gradients=False).growth
         assert after == pytest.approx(found.growth_after, rel=0.25)
+
+
+class AddedUNet(nn.Module):
+    """Two skips that are computed before the first block, and a decoder that grows."""
+
+    def __init__(self, d=32, scale=1.0):
+        super().__init__()
+        g = torch.Generator().manual_seed(0)
+        self.down, self.up = (nn.ModuleList(matrix(d, 2, g) for _ in "ab") for _ in range(2))
+        self.scale = scale
+
+    def forward(self, x):
+        a = torch.relu(self.down[0](x))
+        b = torch.relu(self.down[1](a))
+        b = b + self.up[0](torch.relu(b))
+        return 10 * a + self.scale * self.up[1](torch.relu(b))
+
+
+def test_a_skip_from_before_the_first_block_tells_no_degree():
+    tower = trace(AddedUNet(), inputs(8, 32))
+    assert tower.depth == 2
+    found = predict(tower)
+    assert found.degree is None
+    assert not found.normalised
+    chain = predict(traced(2, 32, norm=nn.LayerNorm))
+    assert chain.normalised
+    assert chain.degree == pytest.approx(0, abs=1e-3)
+
+
+def test_growth_that_is_not_the_branches_is_not_blamed_on_them():
+    tower = trace(AddedUNet(scale=0.1), inputs(8, 32))
+    assert measure(tower, rule="0", gradients=False).growth > TAME
+    found = recommend(tower)
+    assert found.rule == "1"
+    assert "no scale of the branches tames that" in found.reason
 
 
 def test_strong_branches_get_a_coefficient():

@@ -1,5 +1,6 @@
 """The radius of convergence on functions whose singularity is known, and resummation beyond it."""
 
+import functools
 import math
 
 import numpy as np
@@ -13,8 +14,7 @@ from torch import nn  # noqa: E402
 from expansion.errors import InputError  # noqa: E402
 from torch_bridge.orders.pade import relative_error, resummed  # noqa: E402
 from torch_bridge.orders.radius import Radius, estimate_radius, order_sizes  # noqa: E402
-from torch_bridge.orders.series import series_orders  # noqa: E402
-from torch_bridge.tracing.capture import capture  # noqa: E402
+from torch_bridge.tower import trace  # noqa: E402
 
 
 class TanhTower(nn.Module):
@@ -33,12 +33,23 @@ class TanhTower(nn.Module):
         return x + self.outer(torch.tanh(x))
 
 
+@functools.cache
+def tower_of_tanh():
+    """One capture for all: a tower sees what becomes of its model."""
+    return trace(TanhTower(1.0).double(), torch.tensor([[1.0]], dtype=torch.float64))
+
+
+def tower_and_input(start, step):
+    tower = tower_of_tanh()
+    with torch.no_grad():
+        tower.model.inner.bias.fill_(step)
+    assert tower.depth == 2
+    return tower, torch.tensor([[start]], dtype=torch.float64)
+
+
 def orders_of(start, step, K):
-    model = TanhTower(step).double()
-    x = torch.tensor([[start]], dtype=torch.float64)
-    captured = capture(model, (x,))
-    assert len(captured.additions) == 2
-    return series_orders(captured, (x,), {}, K), model(x).detach()
+    tower, x = tower_and_input(start, step)
+    return tower.orders(K, "series", args=(x,)), tower.model(x).detach()
 
 
 @pytest.mark.parametrize(("start", "step"), [(1.5, -1.2), (2.0, 3.0), (0.7, 0.9)])
@@ -97,6 +108,17 @@ def test_resummation_beyond_the_radius():
         assert found.series_error > 1
         assert found.error < 1e-3
         assert found.error == pytest.approx(relative_error(found.output, output))
+
+
+def test_resummation_of_a_tower():
+    orders, output = orders_of(0.7, 4.0, 16)
+    tower, x = tower_and_input(0.7, 4.0)
+    found, by_hand = tower.resummed(16, args=(x,)), resummed(orders, output)
+    assert torch.equal(found.output, by_hand.output)
+    assert found.error == by_hand.error < 1e-2 < 1 < found.series_error
+    half = tower.resummed(16, "vector", args=(x,), scales=[0.05, 0.05])
+    assert half.error < 1e-12
+    assert half.series_error < 1e-9
 
 
 def test_vectors_with_common_poles():

@@ -10,7 +10,8 @@ torch = pytest.importorskip("torch")
 
 from bridge_orders_helpers import captured_model, nested_taylor, operations_of  # noqa: E402
 
-from torch_bridge.orders import series  # noqa: E402
+from expansion.errors import InputError  # noqa: E402
+from torch_bridge.orders import derivatives, series  # noqa: E402
 from torch_bridge.orders.linear import LINEAR  # noqa: E402
 from torch_bridge.orders.plan import argument_names, operation  # noqa: E402
 from torch_bridge.orders.polynomial import Polynomial  # noqa: E402
@@ -151,6 +152,23 @@ GATED = {
         (d.signal(2, 7, 6, gap=True), [2, 2], [2, 2], [0, 1], [2, 1], True),
         {},
     ),
+    "max pool 3d": lambda d: (
+        aten.max_pool3d_with_indices.default,
+        (d.signal(2, 4, 5, 4, gap=True), [2, 3, 2], [2, 1, 2], [1, 1, 0], [1, 2, 1]),
+        {},
+    ),
+    "adaptive max pool": lambda d: (
+        aten.adaptive_max_pool2d.default,
+        (d.signal(2, 2, 5, 4, gap=True), [3, 2]),
+        {},
+    ),
+    "adaptive max pool 3d": lambda d: (
+        aten.adaptive_max_pool3d.default,
+        (d.signal(2, 3, 5, 4, gap=True), [2, 3, 3]),
+        {},
+    ),
+    "topk of least": lambda d: (aten.topk.default, (d.signal(4, 3, gap=True), 2, 0, False), {}),
+    "sort down": lambda d: (aten.sort.default, (d.signal(4, 3, gap=True), 0, True), {}),
     "prelu": lambda d: (aten.prelu.default, (d.signal(2, 3, 2, gap=True), d.plain(3)), {}),
     **{f"{k} maximum": v for k, v in pair(aten.maximum.default).items()},
     **{f"{k} minimum": v for k, v in pair(aten.minimum.default).items()},
@@ -208,6 +226,49 @@ LINEARS = {
     "index_put": lambda d: (
         aten.index_put.default,
         (d.signal(3, 2), [torch.tensor([0, 2])], d.signal(2, 2)),
+        {},
+    ),
+    "copy": lambda d: (aten.copy.default, (d.plain(2, 3, 4), d.signal(3, 1)), {}),
+    "copy over": lambda d: (aten.copy.default, (d.signal(2, 3), d.signal(3)), {}),
+    "fill": lambda d: (aten.fill.Tensor, (d.signal(2, 3), d.signal()), {}),
+    "scatter": lambda d: (
+        aten.scatter.src,
+        (d.signal(3, 2), 0, torch.tensor([[0, 2], [2, 1]]), d.signal(2, 2)),
+        {},
+    ),
+    "scatter a number": lambda d: (
+        aten.scatter.value,
+        (d.signal(3, 2), 0, torch.tensor([[0, 2]]), 5.0),
+        {},
+    ),
+    "scatter_add": lambda d: (
+        aten.scatter_add.default,
+        (d.plain(3, 2), 0, torch.tensor([[0, 2], [0, 1]]), d.signal(2, 2)),
+        {},
+    ),
+    "index_add": lambda d: (
+        aten.index_add.default,
+        (d.signal(3, 2), 0, torch.tensor([2, 2]), d.signal(2, 2)),
+        {"alpha": 3},
+    ),
+    "index_fill": lambda d: (
+        aten.index_fill.int_Scalar,
+        (d.signal(3, 2), 0, torch.tensor([0, 2]), 5.0),
+        {},
+    ),
+    "select_scatter": lambda d: (
+        aten.select_scatter.default,
+        (d.signal(3, 2), d.plain(3), 1, 0),
+        {},
+    ),
+    "slice_scatter": lambda d: (
+        aten.slice_scatter.default,
+        (d.plain(3, 2), d.signal(2, 2), 0, 1),
+        {},
+    ),
+    "diagonal_scatter": lambda d: (
+        aten.diagonal_scatter.default,
+        (d.signal(3, 3), d.signal(3)),
         {},
     ),
     "embedding": lambda d: (aten.embedding.default, (d.signal(4, 2), torch.tensor([1, 3])), {}),
@@ -334,12 +395,77 @@ NORMS = {
         (d.signal(3, 2, 4), d.plain(2), d.plain(2), True, 0.1, 1e-3),
         {},
     ),
+    "layer norm with a gain that moves": lambda d: (
+        aten.native_layer_norm.default,
+        (d.signal(2, 3, 4), [4], d.signal(4), d.signal(4), 1e-3),
+        {},
+    ),
     "var": lambda d: (aten.var.correction, (d.signal(3, 4), [1]), {"correction": 1}),
     "std": lambda d: (aten.std.correction, (d.signal(3, 4), [0]), {"keepdim": True}),
     "var_mean": lambda d: (aten.var_mean.correction, (d.signal(3, 4), [0, 1]), {"correction": 0}),
     "norm": lambda d: (aten.linalg_vector_norm.default, (d.signal(3, 4), 2, [1]), {}),
     "glu": lambda d: (aten.glu.default, (d.signal(3, 4), 1), {}),
 }
+BOARD, VOLUME = (2, 2, 4, 6), (2, 2, 3, 4, 5)
+GRID = torch.randn(2, 3, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(8))
+# Linear operations done to one coefficient after the other: target, shape, other arguments.
+HOMOGENEOUS = {
+    name: (getattr(getattr(aten, name), overload), shape, rest)
+    for name, overload, shape, rest in [
+        ("_adaptive_avg_pool3d", "default", VOLUME, ([2, 3, 2],)),
+        ("_fft_c2c", "default", (2, 3), ([1], 0, True)),
+        ("_fft_c2r", "default", (2, 3), ([0, 1], 0, 4)),
+        ("_fft_r2c", "default", (2, 3, 4), ([0, 2], 0, True)),
+        ("_to_copy", "default", (2, 3), ()),
+        ("_unsafe_view", "default", (2, 3), ([3, 2],)),
+        ("_upsample_bicubic2d_aa", "default", BOARD, ([3, 4], False)),
+        ("_upsample_bilinear2d_aa", "default", BOARD, ([3, 4], False)),
+        ("_upsample_nearest_exact1d", "default", (2, 2, 4), ([7],)),
+        ("_upsample_nearest_exact2d", "default", BOARD, ([7, 5],)),
+        ("_upsample_nearest_exact3d", "default", VOLUME, ([4, 7, 5],)),
+        ("adaptive_avg_pool1d", "default", (2, 2, 5), ([2],)),
+        ("alias", "default", (2, 3), ()),
+        ("as_strided", "default", (4, 3), ([2, 3], [3, 1], 3)),
+        ("avg_pool1d", "default", (2, 2, 5), ([2], [1])),
+        ("avg_pool3d", "default", VOLUME, ([2, 2, 2],)),
+        ("clone", "default", (2, 3), ()),
+        ("col2im", "default", (2, 8, 6), ([3, 4], [2, 2], [1, 1], [0, 0], [1, 1])),
+        ("contiguous", "default", (2, 3), ()),
+        ("detach", "default", (2, 3), ()),
+        ("diag_embed", "default", (2, 3), (0, 0, 1)),
+        ("diagonal", "default", (3, 4, 2), (1, 0, 1)),
+        ("grid_sampler_2d", "default", BOARD, (GRID, 0, 0, True)),
+        ("im2col", "default", BOARD, ([2, 2], [1, 1], [1, 0], [1, 2])),
+        ("index_select", "default", (3, 4), (1, torch.tensor([3, 0, 3]))),
+        ("lift", "default", (2, 3), ()),
+        ("lift_fresh_copy", "default", (2, 3), ()),
+        ("narrow", "default", (3, 4), (1, 1, 2)),
+        ("pixel_shuffle", "default", (2, 4, 3, 2), (2,)),
+        ("pixel_unshuffle", "default", (2, 2, 4, 6), (2,)),
+        ("positive", "default", (2, 3), ()),
+        ("reflection_pad1d", "default", (2, 2, 4), ([1, 2],)),
+        ("reflection_pad2d", "default", BOARD, ([1, 2, 0, 1],)),
+        ("reflection_pad3d", "default", VOLUME, ([1, 2, 0, 1, 1, 0],)),
+        ("replication_pad1d", "default", (2, 4), ([1, 2],)),
+        ("replication_pad2d", "default", BOARD, ([1, 2, 0, 1],)),
+        ("replication_pad3d", "default", VOLUME, ([1, 2, 0, 1, 1, 0],)),
+        ("split", "Tensor", (5, 3), (2,)),
+        ("to", "dtype", (2, 3), (torch.float32,)),
+        ("tril", "default", (3, 3), ()),
+        ("triu", "default", (2, 3, 3), (1,)),
+        ("unfold", "default", (5, 2), (0, 2, 1)),
+        ("upsample_bicubic2d", "default", BOARD, ([7, 5], True)),
+        ("upsample_linear1d", "default", (2, 2, 4), ([7], False)),
+        ("upsample_nearest1d", "default", (2, 2, 4), ([7],)),
+        ("upsample_nearest2d", "default", BOARD, ([7, 5],)),
+        ("upsample_nearest3d", "default", VOLUME, ([4, 7, 5],)),
+        ("upsample_trilinear3d", "default", VOLUME, ([4, 7, 5], False)),
+        ("view", "default", (2, 3), ([3, 2],)),
+        ("view_as_complex", "default", (3, 2), ()),
+        ("view_as_real", "default", (2, 3), ()),
+    ]
+}
+OF_COMPLEX = {"_fft_c2c", "_fft_c2r", "view_as_real"}
 CASES = SMOOTH | GATED | LINEARS | PRODUCTS | CONVOLUTIONS | NORMS
 # Operations that take nested derivatives whole because no rule says better.
 FALL_BACK = {"lgamma", "pow both", *(f"both convolution, {n}" for n in ("plain", "transposed"))}
@@ -384,6 +510,23 @@ def differences(case, drawn):
 def test_a_rule_is_the_derivative(name, seed, sizes, length):
     # K! ≤ 6 roundings of nested derivatives, each amplified by at most the next coefficient.
     assert max(differences(CASES[name], Drawn(seed, sizes, length))) < 1e-10
+
+
+@pytest.mark.parametrize("name", HOMOGENEOUS)
+def test_a_linear_operation_acts_on_every_coefficient(name):
+    target, shape, rest = HOMOGENEOUS[name]
+    kind = torch.complex128 if name in OF_COMPLEX else torch.float64
+    stack = torch.randn(3, *shape, dtype=kind, generator=torch.Generator().manual_seed(7))
+    names = argument_names(target)
+    named = dict(zip(names, (Polynomial(stack), *rest), strict=False))
+    ours = parts(series._apply(Call(target, name, named, 3)))
+    singly = [target(row.clone(), *rest) for row in stack]
+    singly = [row if isinstance(row, (list, tuple)) else [row] for row in singly]
+    assert len(ours) == len(singly[0])
+    for mine, theirs in zip(ours, zip(*singly, strict=True), strict=True):
+        assert mine.dtype == theirs[0].dtype
+        assert torch.allclose(mine, torch.stack(theirs), rtol=1e-12, atol=1e-13)
+        assert not torch.allclose(mine, torch.stack(theirs[::-1]))
 
 
 def wrong_tanh(u, terms, out=None):
@@ -459,6 +602,7 @@ def test_which_cases_have_no_rule():
 
 def test_every_rule_has_a_case():
     tried = {operation(case(Drawn(1, (2, 2, 2), 2))[0]) for case in CASES.values()}
+    tried |= set(HOMOGENEOUS)
     same = {  # another name of an operation that is tried, or the same rule
         "_native_batch_norm_legit_functional": "_native_batch_norm_legit",
         "_prelu_kernel": "prelu",
@@ -473,8 +617,11 @@ def test_every_rule_has_a_case():
         "softmax": "_softmax",
     }
     assert set(same.values()) <= tried
-    smooth = set(series.RULES) - set(LINEAR) - tried - set(same)
-    assert smooth <= {"argmax", "argmin", "eq", "ge", "gt", "le", "lt", "ne", "sign"}
+    left = set(series.RULES) - tried - set(same)
+    assert left == {  # which have tests of their own
+        *("argmax", "argmin", "eq", "ge", "gt", "le", "lt", "ne", "sign"),
+        *("_grouped_mm", "grouped_mm_fallback", "native_dropout"),
+    }
 
 
 MODELS_WITHOUT_A_RULE = set()
@@ -505,9 +652,106 @@ def test_comparisons_look_at_what_moves_first():
     assert leads("gt", stack) == [True, False, False, True]
     assert leads("ge", stack) == [True, False, True, True]
     assert leads("lt", stack) == [False, True, False, False]
+    assert leads("le", stack) == [False, True, True, False]
     assert leads("eq", stack) == [False, False, True, False]
+    assert leads("ne", stack) == [True, True, False, True]
     # A masked score is minus infinity whatever is added to it.
     assert leads("eq", [[-math.inf], [3.0]], -math.inf) == [True]
+
+
+def test_whole_numbers_look_at_what_moves_first():
+    stack = torch.tensor([[0.0, 0.0, -1.0], [1.0, 2.0, 9.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
+
+    def found(target, *rest):
+        named = dict(zip(argument_names(target), (Polynomial(stack), *rest), strict=False))
+        return series._apply(Call(target, operation(target), named, 3))
+
+    assert int(found(aten.argmax.default)) == 1
+    assert int(found(aten.argmin.default)) == 2
+    assert found(aten.sign.default).tolist() == [1, 1, -1]
+    assert found(aten.argsort.default).tolist() == stack[0].argsort().tolist()
+    for sort, rest in [(aten.sort.default, (0, True)), (aten.topk.default, (3,))]:
+        values, places = found(sort, *rest)
+        assert places.tolist() == [1, 0, 2]
+        assert values.stack[1].tolist() == [2, 1, 9]
+    z = 1e-3
+    moved = (stack[0] + z * stack[1]).argsort(descending=True)
+    assert moved.tolist() == [1, 0, 2]
+
+
+def test_one_draw_of_dropout_for_all_coefficients():
+    stack = torch.ones(3, 400, dtype=torch.float64) * torch.tensor([[1.0], [2.0], [3.0]])
+    named = {"input": Polynomial(stack), "p": 0.25, "train": True}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        moved, kept = series._apply(Call(aten.native_dropout.default, "native_dropout", named, 3))
+    assert torch.equal(moved.stack, stack * kept / 0.75)
+    assert 250 < int(kept.sum()) < 350  # 300 expected, 5.8 standard errors
+    named = named | {"train": False}
+    moved, _ = series._apply(Call(aten.native_dropout.default, "native_dropout", named, 3))
+    assert torch.equal(moved.stack, stack)
+
+
+@pytest.mark.parametrize("name", ["layer norm", "group norm", "batch norm"])
+def test_fused_normalisations_are_never_differentiated(name, monkeypatch):
+    target, args, rest = NORMS[name](Drawn(1, (2, 2, 2), 3))
+    named = dict(zip(argument_names(target), args, strict=False)) | rest
+    call = Call(target, operation(target), named, 3)
+    right = parts(series._apply(call))[0]
+    with pytest.raises(TypeError, match="nested derivative of it is wrong"):
+        derivatives.by_derivatives(call)
+    monkeypatch.setattr(series, "RULES", {})
+    with pytest.raises(InputError, match=r"norm.*derivative of it is wrong"):
+        series._apply(call)
+    if name != "group norm":  # why: the second derivative would be wrong, and nothing said
+        nested = derivatives.taylor_coefficients(
+            lambda z: target(**derivatives._at(named, z))[0], 3, right
+        )
+        assert torch.allclose(nested[:2], right[:2])
+        assert float((nested[2] - right[2]).abs().max()) > 0.01
+
+
+@torch.library.custom_op("residual_expansion_tests::cube", mutates_args=())
+def cube(x: torch.Tensor) -> torch.Tensor:
+    """An operation with a backward derivative, as libraries register them."""
+    return x**3
+
+
+@torch.library.custom_op("residual_expansion_tests::square", mutates_args=())
+def square(x: torch.Tensor) -> torch.Tensor:
+    return x**2
+
+
+torch.library.register_autograd(
+    "residual_expansion_tests::cube",
+    lambda ctx, slope: slope * 3 * ctx.saved_tensors[0] ** 2,
+    setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs),
+)
+
+
+def test_operations_of_others_are_not_taken_for_constants():
+    stack = torch.ones(3, 2, dtype=torch.float64)
+    for operator, why in [(cube, "forward and backward derivatives differ"), (square, "")]:
+        call = Call(operator._opoverload, "x", {"x": Polynomial(stack)}, 3)
+        with pytest.raises(InputError, match=f"operations that PyTorch.*{why}"):
+            series._apply(call)
+
+
+def test_rows_times_the_matrix_of_their_group():
+    generator = torch.Generator().manual_seed(2)
+    stack = torch.randn(3, 5, 4, generator=generator)
+    weight, ends = torch.randn(2, 4, 8, generator=generator), torch.tensor([2, 5])
+    named = {"self": Polynomial(stack), "mat2": weight, "offs": ends.int()}
+    found = series._apply(Call(aten._grouped_mm.default, "_grouped_mm", named, 3)).stack
+    real = torch.cat([stack[:, :2] @ weight[0], stack[:, 2:] @ weight[1]], 1)
+    assert torch.allclose(found, real, atol=1e-5)
+    assert not torch.allclose(found, stack @ weight[0], atol=1e-1)
+
+
+def test_complex_results_are_not_differentiated_by_mistake():
+    named = {"real": Polynomial(torch.ones(2, 3)), "imag": torch.ones(3)}
+    with pytest.raises(InputError, match="complex"):
+        series._apply(Call(aten.complex.default, "complex", named, 3))
 
 
 def test_on_a_kink_small_positive_scales_decide():

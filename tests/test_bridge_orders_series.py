@@ -1,5 +1,7 @@
 """The λ-series of whole models, by routes that share nothing with it."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ from expansion.series.jets import jet_orders  # noqa: E402
 from torch_bridge.networks.architecture import Architecture  # noqa: E402
 from torch_bridge.networks.export import to_tower  # noqa: E402
 from torch_bridge.networks.models import build  # noqa: E402
-from torch_bridge.orders import series  # noqa: E402
+from torch_bridge.orders import plan, series  # noqa: E402
 from torch_bridge.orders.frozen import frozen_orders  # noqa: E402
 from torch_bridge.orders.series import series_orders  # noqa: E402
 from torch_bridge.tracing.capture import capture  # noqa: E402
@@ -140,12 +142,96 @@ def test_bad_input():
         series_orders(captured, (x,), {}, 2, [1.0])
     with pytest.raises(InputError, match="order must be a whole number"):
         series_orders(captured, (x,), {}, -1)
-    with pytest.raises(InputError, match=r"order 50, which needs about 1.62 kB"):
+    with pytest.raises(InputError, match=r"order 50, which needs about 1.24 kB"):
         series_orders(captured, (x,), {}, 50, memory=100)
     with pytest.raises(InputError, match="lower order"):
         frozen_orders(captured, (x,), {}, 2, memory=10)
     with pytest.raises(InputError, match="one row of scales"):
         series_orders(captured, (x,), {}, 2, torch.ones(3, 2))
+
+
+class Keeping(nn.Module):
+    """Layers in the kernels that add a product in place, and views of the states between them."""
+
+    def __init__(self, view):
+        super().__init__()
+        self.inner = nn.ParameterList([torch.randn(4, 4) for _ in range(5)])
+        self.outer = nn.ParameterList([torch.randn(4, 4) for _ in range(5)])
+        self.view = view
+
+    def forward(self, x):
+        kept = []
+        for inner, outer in zip(self.inner, self.outer, strict=True):
+            kept += [] if self.view is None else [self.view(x)]
+            x = x + torch.tanh(x @ inner) @ outer
+        return (kept[1], torch.cat([*kept[2:], x])) if kept else x
+
+
+def linear_in_itself(x):
+    return x.detach()[:, ::2].repeat(1, 2).clone()
+
+
+VIEWS = {
+    "nothing": None,
+    "itself": lambda x: x,
+    "slice": lambda x: x[:3],
+    "transposed": lambda x: x.mT.mT,
+    "clone": lambda x: x.clone(),
+    "many": lambda x: x.detach()[:, ::2].repeat(1, 2).clone(),
+}
+
+
+@functools.cache
+def keeping(view):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        model = Keeping(VIEWS[view]).double().requires_grad_(False)
+        x = torch.randn(3, 4, dtype=torch.float64)
+    return capture(model, (x,)), x
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("K", [1, 3])
+def test_memory_is_taken_from_nobody_who_needs_it(view, K):
+    captured, x = keeping(view)
+    before = x.clone()
+    assert len(captured.additions) == 5
+    ours = stacked_orders(series_orders(captured, (x,), {}, K, [0.3] * 5))
+    assert distance(ours, nested_orders(captured, (x,), {}, K, [0.3] * 5)) < 1e-12
+    assert torch.equal(x, before)
+
+
+def test_memory_taken_from_a_view_is_noticed(monkeypatch):
+    captured, x = keeping("slice")
+    real = nested_orders(captured, (x,), {}, 2, [0.3] * 5)
+    monkeypatch.setattr(plan, "_only_copied", lambda *_: True)
+    assert distance(stacked_orders(series_orders(captured, (x,), {}, 2, [0.3] * 5)), real) > 1e-3
+
+
+def test_memory_is_used_again_where_nobody_needs_it():
+    for view in VIEWS:
+        steps = plan.kept_plan(keeping(view)[0], 4).steps
+        sums = [step for step in steps if step.number is not None]
+        assert all(step.product is not None for step in sums)
+        # The first skip is the user's.
+        assert [step.reuses for step in sums] == [False, *[view == "nothing"] * 4]
+
+
+class Spectral(Doubling):
+    """The real part of a Fourier transform after the blocks, by complex numbers."""
+
+    def forward(self, x):
+        return torch.fft.fft2(super().forward(x)["state"]).real
+
+
+def test_complex_numbers_in_between():
+    x = torch.tensor([[1.0, 3.0]], dtype=torch.float64)
+    captured = capture(Spectral(3).double(), (x,))
+    (ours,) = stacked_orders(series_orders(captured, (x,), {}, 3))
+    assert torch.allclose(ours[:, 0, 0], torch.tensor([4.0, 12, 12, 4], dtype=torch.float64))
+    assert torch.allclose(ours[:, 0, 1], torch.tensor([-2.0, -6, -6, -2], dtype=torch.float64))
+    (frozen,) = stacked_orders(frozen_orders(captured, (x,)).orders)
+    assert torch.allclose(frozen, ours)
 
 
 class Untreatable(nn.Module):

@@ -93,6 +93,16 @@ def test_sampled_orders_are_unbiased_and_their_intervals_cover():
     assert list(found.half_widths) == [3]
 
 
+def test_scales_keep_their_digits():
+    rows = [0.1, 0.2, 0.3]
+    for scales in (rows, torch.tensor(rows, dtype=torch.float64)):
+        found = subnetwork_orders(product, 3, scales=scales)
+        exact = [1, 0.6, 0.1 * 0.2 + 0.1 * 0.3 + 0.2 * 0.3, 0.1 * 0.2 * 0.3]
+        assert [float(order) for order in found.orders] == pytest.approx(exact, rel=1e-14)
+    rounded = subnetwork_orders(product, 3, scales=torch.tensor(rows)).orders
+    assert float(rounded[1]) != pytest.approx(0.6, rel=1e-9)  # in float32 it would be seen
+
+
 def test_bad_input():
     with pytest.raises(TooManyTermsError, match="orders 0 to 2"):
         subnetwork_orders(product, 40)

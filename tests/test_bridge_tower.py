@@ -299,8 +299,18 @@ def test_orders_of_a_signal_that_is_not_finite(method):
         tower.orders(2, method)
 
 
+@pytest.mark.parametrize("method", ["frozen", "subnetworks"])
+def test_orders_beyond_the_depth_are_zero_and_cost_nothing(method):
+    tower, _, _, _ = traced("skipinit")
+    orders = tower.orders(10**6, method)
+    assert len(orders) == 10**6 + 1
+    assert orders[-1] is orders[tower.depth + 1]
+    assert not orders[-1].any()
+    assert orders[tower.depth].any()
+
+
 def test_unknown_method():
-    with pytest.raises(InputError, match="a method among series, frozen or subnetworks; got 'jet'"):
+    with pytest.raises(InputError, match="a method among frozen, series, subnetworks; got 'jet'"):
         traced("skipinit")[0].orders(2, "jet")
 
 

@@ -496,9 +496,31 @@ def test_inputs_on_another_device():
 
 
 def test_inputs_that_the_model_cannot_take():
-    with pytest.raises(InputError, match=r"export can read; got RuntimeError: .*blocks=") as told:
-        trace(nn.Linear(2, 2), torch.ones(1, 3))
+    running = nn.BatchNorm1d(3)
+    model, x = nn.Sequential(running, nn.Linear(2, 2)), torch.ones(4, 3)
+    for blocks in (None, ["1"]):
+        with pytest.raises(
+            InputError, match=r"that runs on its inputs; got RuntimeError: "
+        ) as told:
+            trace(model, x, blocks=blocks)
+        assert "\n" not in str(told.value)
+    assert running.num_batches_tracked == 1  # the hooked run's own: looking for the cause adds none
+    tower = trace(nn.Linear(2, 2).double(), torch.ones(1, 2))  # the exporter does not look at that
+    with pytest.raises(InputError, match=r"that runs on its inputs; got RuntimeError: .*dtype"):
+        tower()
+
+
+def test_a_model_that_cannot_be_exported_says_so_quietly(capfd):
+    class Asks(nn.Linear):
+        def forward(self, x):
+            return x + super().forward(x) if x.norm() > 0 else x
+
+    model, x = nn.Sequential(Asks(2, 2)), torch.ones(1, 2)
+    with pytest.raises(InputError, match=r"export can read; got GuardOn.*--block") as told:
+        trace(model, x)
     assert "\n" not in str(told.value)
+    assert capfd.readouterr() == ("", "")
+    assert trace(model, x, blocks=["0"]).depth == 1
 
 
 def test_a_graph_holds_for_its_shapes():

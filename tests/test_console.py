@@ -4,6 +4,7 @@ import json
 import sys
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import typer
 from hypothesis import given
@@ -176,6 +177,19 @@ class TestPrintJson:
     def test_what_json_has_no_word_for_is_refused(self, value):
         with pytest.raises(ValueError, match=r"not JSON compliant"):
             print_json(value)
+
+
+def test_a_request_beyond_the_memory_is_one_line(capsys):
+    app = typer.Typer()
+
+    @app.command()
+    def large() -> None:
+        np.empty(2**50)
+
+    assert run(app, []) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: a request that fits into memory; got Unable to allocate")
+    assert message.count("\n") == 1
 
 
 class TestProgressBar:

@@ -102,7 +102,8 @@ class TestCheckCount:
         self.check_refused(value)
 
     @pytest.mark.parametrize(
-        "text", ["", " ", "x", "1.0", "1e3", "+3", "--3", "²", "٣", "1_000", "9" * 19, "0x3", "3 3"]
+        "text",
+        ["", " ", "x", "1.0", "1e3", "+3", "--3", "²", "٣", "1_000", "9" * 4001, "0x3", "3 3"],
     )
     def test_other_text_is_refused(self, text):
         self.check_refused(text)
@@ -113,6 +114,12 @@ class TestCheckCount:
         ) as e:
             check_count(value, "order", least=0)
         assert e.value.mend == "give 0 or more"
+
+    @pytest.mark.parametrize(("value", "most"), [("9" * 19, None), ("11", 10), (11, 10)])
+    def test_largest(self, value, most):
+        with pytest.raises(InputError, match=r"order must be at most \d+; got \d+; lower it"):
+            check_count(value, "order", least=0, most=most)
+        assert check_count(10, "order", least=0, most=10) == 10
 
     def test_minus_is_understood_before_it_is_refused(self):
         assert check_count("-2", "shift", least=-5) == -2

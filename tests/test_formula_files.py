@@ -12,6 +12,7 @@ from expansion import InputError, composed_orders
 from expansion.console import run
 from proofs_check.cli import app
 from proofs_check.formula.candidate import candidate_of
+from proofs_check.formula.parsing import parse_formula
 from proofs_check.formula.verdict import judge
 
 FILES = Path(__file__).parent.parent / "docs" / "formulas"
@@ -194,3 +195,12 @@ def test_what_would_explode_is_refused_at_once(table):
     with pytest.raises(InputError):
         judge(candidate_of(table))
     assert perf_counter() - start < 10  # a hundredth of a second on an idle machine
+
+
+@pytest.mark.parametrize("text", ["Σ_i f_i", "sum_i f_i", "Σ_{i} f_i"])
+def test_a_sum_over_one_letter_needs_no_braces(text):
+    assert parse_formula(text, "it") == parse_formula("Σ_{i} f_i", "it")
+
+
+def test_conditions_without_braces():
+    assert parse_formula("Σ_i<j f_j' f_i", "it") == parse_formula("Σ_{i<j} f_j' f_i", "it")

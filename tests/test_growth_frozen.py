@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expansion import spectrum
+from expansion import InputError, spectrum
 from expansion.growth.drawn import drawn_towers
 from expansion.growth.frozen import frozen_spectrum
 from expansion.growth.mean_field import mean_field
@@ -106,3 +106,28 @@ def test_mean_orders_of_drawn_matrices(setting):
     limit, error = 2 * means[0] - means[1], math.hypot(2 * errors[0], errors[1])
     assert abs(limit - predicted) < 4 * error
     assert abs(limit - 1.25 * predicted) > 4 * error
+
+
+@pytest.mark.parametrize("branch", ["gelu", "tanh"])
+@pytest.mark.parametrize("block", ["pre-activation", "post-activation"])
+def test_orders_far_below_the_signal_keep_their_energies(branch, block):
+    # Order 0 is the input itself, though the signal is beyond the floats' reach of it.
+    depth = 3000
+    found = frozen_spectrum(Setting(branch, block), "8", depth, 3)
+    assert found.log_energies[0] == pytest.approx(0, abs=1e-9)
+    # Order 1 adds what each block makes of the input alone: a single block's, n times in energy
+    # and, with a mean, n² times in amplitude.
+    least = frozen_spectrum(Setting(branch, block), "8", 1, 1).log_energies[1]
+    if branch == "gelu":
+        assert np.diff(found.log_energies).min() > 0
+        assert found.log_energies[1] < least + 2 * math.log(depth) + 5
+
+
+def test_orders_that_no_float_holds_side_by_side_are_refused():
+    with pytest.raises(InputError, match="beside order 0; got orders up to 2000; lower --order"):
+        frozen_spectrum(Setting("gelu"), "1", 4000, 2000)
+
+
+def test_order_zero_far_below_the_signal_is_never_shown_as_nothing():
+    with pytest.raises(InputError, match="beside order 0"):
+        frozen_spectrum(Setting("tanh"), "1e74", 10, 4)

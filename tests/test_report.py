@@ -12,7 +12,6 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from expansion import growth_table, spectrum
-from expansion.growth.simulate import Simulation
 from expansion.main_job import run_main_job
 from expansion.report.grid import Grid, csv_text, latex_text, markdown_text, print_table
 from expansion.report.numbers import energy_text, estimate_text, number_text

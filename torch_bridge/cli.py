@@ -17,6 +17,7 @@ import typer
 from expansion.checking import check_count
 from expansion.console import check_format, print_json, progress_bar, run
 from expansion.errors import InputError
+from torch_bridge.commands import frei as frei_command
 from torch_bridge.commands import marion as marion_command
 from torch_bridge.commands.inspect import inspect
 from torch_bridge.commands.rescale import rescale
@@ -40,9 +41,10 @@ app.command()(spectrum)
 app.command()(rescale)
 app.command()(training.train)
 app.command()(marion_command.marion)
+app.command()(frei_command.frei)
 
 # Options that take several values in a row.
-SEVERAL = ("--block", *training.SEVERAL, *marion_command.SEVERAL)
+SEVERAL = ("--block", *training.SEVERAL, *marion_command.SEVERAL, *frei_command.SEVERAL)
 
 Format = Annotated[str, typer.Option("--format", help="text or json.")]
 

@@ -144,8 +144,8 @@ def verdict_lines(
         lines.append(f"Measured and predicted energies agree to {TOLERANCE:.0%} in every block.")
     else:
         lines.append(
-            f"They part by more than {TOLERANCE:.0%} first in block {place}: from there on, "
-            "branches see a signal that differs from the input by more than its size."
+            f"They part by more than {TOLERANCE:.0%} first in block {place}: from there on it "
+            "matters what branches make of one another's output, which the prediction leaves out."
         )
     told = "keep the model as it is" if recommended.rule == "1" else f"λ = {recommended.rule}"
     lines.append(f"Recommended: {told}. {recommended.reason}")

@@ -13,24 +13,21 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
 
 from expansion.errors import InputError
 from expansion.towers.scaling import ScalingRule
 from torch_bridge.measuring.measure import Measurement, measure
 from torch_bridge.measuring.recommend import Recommendation, recommend
 from torch_bridge.measuring.rescale import RescaledModel, rescaled
-from torch_bridge.orders.frozen import frozen_orders
+from torch_bridge.orders.methods import orders_by
+from torch_bridge.orders.pade import Resummation, resummed
 from torch_bridge.orders.radius import Radius, estimate_radius, order_sizes
-from torch_bridge.orders.series import series_orders
-from torch_bridge.orders.subnetworks import subnetwork_orders
 from torch_bridge.tracing.captured import CapturedModel
 from torch_bridge.tracing.finite import check_finite_signal
-from torch_bridge.tracing.graphed import GraphedModel
+from torch_bridge.tracing.graphed import GraphedModel, graph_of
 from torch_bridge.tracing.hooked import HookedModel
 from torch_bridge.tracing.interpreter import Observer
-from torch_bridge.tracing.nested import nested_orders
-from torch_bridge.tracing.runner import Block, Runner, check_scales, float_tensors
+from torch_bridge.tracing.runner import Block, Runner, check_scales, float_tensors, some_tensor
 from torch_bridge.tracing.subnetwork import Subnetwork, numbers_of
 
 __all__ = ["TracedTower", "trace"]
@@ -66,6 +63,7 @@ def trace(
 
     Examples
     --------
+    >>> import torch
     >>> from torch_bridge.networks.architecture import Architecture
     >>> from torch_bridge.networks.models import build
     >>> model = build(Architecture("mlp", depth=3, dimension=4), seed=1)
@@ -100,6 +98,7 @@ class TracedTower:
 
     Examples
     --------
+    >>> import torch
     >>> class Block(nn.Linear):
     ...     def forward(self, x):
     ...         return x + super().forward(x)
@@ -132,6 +131,16 @@ class TracedTower:
         return len(self.blocks)
 
     @property
+    def runner(self) -> Runner:
+        """What runs the model with a scale on every block."""
+        return self._runner
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether the blocks were found in the model's graph, not named by hand."""
+        return isinstance(self._runner, GraphedModel)
+
+    @property
     def example(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The inputs that the model was traced with."""
         return self._runner.example
@@ -160,7 +169,7 @@ class TracedTower:
         """
         if not args and not kwargs:
             args, kwargs = self.example
-        chosen = check_scales(scales, self.depth, self._like(args, kwargs))
+        chosen = check_scales(scales, self.depth, some_tensor(self.model, args, kwargs))
         if isinstance(chosen, Tensor) and chosen.ndim == 2:
             return self._runner.sweep(args, kwargs, chosen)
         return self._runner.run(args, kwargs, scales=chosen)
@@ -184,7 +193,7 @@ class TracedTower:
         observe : callable, optional
             See :func:`torch_bridge.tracing.interpreter.run`.
         """
-        chosen = check_scales(scales, self.depth, self._like(args, kwargs))
+        chosen = check_scales(scales, self.depth, some_tensor(self.model, args, kwargs))
         if isinstance(chosen, Tensor) and chosen.ndim == 2:
             raise InputError("one scale per block", "many", "call the tower with them")
         return self._runner.run(args, kwargs, scales=chosen, observe=observe)
@@ -199,12 +208,9 @@ class TracedTower:
         InputError
             For a tower whose blocks were named by hand: there is no graph.
         """
-        if not isinstance(self._runner, GraphedModel):
-            mend = "use method='series' or 'subnetworks', or trace without blocks="
-            raise InputError("a model traced through its graph", "blocks named by hand", mend)
         if args is None:
             args, kwargs = self.example
-        return self._runner.captured(args, dict(kwargs or {}))
+        return graph_of(self._runner, args, dict(kwargs or {}))
 
     def subnetwork(self, keep: Iterable[str | int]) -> Subnetwork:
         """The network with these branches only; its other blocks hand on their skip (claim E8).
@@ -221,6 +227,7 @@ class TracedTower:
 
         Examples
         --------
+        >>> import torch
         >>> model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
         >>> tower = trace(model, torch.ones(1, 2), blocks=["0", "1"])
         >>> tower.subnetwork({"1"})
@@ -246,16 +253,8 @@ class TracedTower:
     ) -> list[Any]:
         """The parts of order 0..K of the output.
 
-        ======================= ============================== ===================================
-        ``method``              order k is                     the orders add up to the output
-        ======================= ============================== ===================================
-        ``"series"`` (E5)       the coefficient of z^k when    in the limit of K, where the series
-                                every λ is replaced by zλ      converges
-        ``"frozen"`` (E7b)      the paths through k branches,  at K = n, for every model
-                                gates held as they are
-        ``"subnetworks"`` (E8)  inclusion and exclusion over   at K = n, for every model
-                                k branches
-        ======================= ============================== ===================================
+        Frozen gates (claim E7b), inclusion and exclusion over sub-networks (E8), or the power
+        series in the scales (E5): :mod:`torch_bridge.orders.methods` compares the three.
 
         Parameters
         ----------
@@ -286,6 +285,7 @@ class TracedTower:
 
         Examples
         --------
+        >>> import torch
         >>> class Block(nn.Linear):
         ...     def forward(self, x):
         ...         return x + super().forward(x)
@@ -299,54 +299,11 @@ class TracedTower:
         if args is None:
             args, kwargs = self.example
         named = dict(kwargs or {})
-        chosen = check_scales(scales, self.depth, self._like(args, named))
-        if method == "series":
-            orders = self._series(K, args, named, chosen, options)
-        elif method == "frozen":
-            captured = self.captured(args, named)
-            orders = frozen_orders(captured, args, named, K, chosen, **options).orders
-        elif method == "subnetworks":
-            orders = self._by_subnetworks(K, args, named, chosen, options)
-        else:
-            known = "series, frozen or subnetworks"
-            raise InputError(f"a method among {known}", repr(method), "choose one of these")
+        chosen = check_scales(scales, self.depth, some_tensor(self.model, args, named))
+        orders = orders_by(method, self._runner, args, named, K, chosen, **options)
         if not all(bool(t.isfinite().all()) for t in float_tensors(orders)):
             check_finite_signal(self._runner, args, named, chosen)
         return orders
-
-    def _series(
-        self,
-        K: int,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        scales: list[float] | Tensor | None,
-        options: dict[str, Any],
-    ) -> list[Any]:
-        """The λ-series: through the graph, or by nested derivatives where there is none."""
-        if isinstance(self._runner, GraphedModel):
-            return series_orders(self.captured(args, kwargs), args, kwargs, K, scales, **options)
-        return nested_orders(self._runner, args, kwargs, K, scales, **options)
-
-    def _by_subnetworks(
-        self,
-        K: int,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        scales: list[float] | Tensor | None,
-        options: dict[str, Any],
-    ) -> list[Any]:
-        """Inclusion and exclusion; orders beyond the depth are zero."""
-
-        def sweep(rows: Tensor) -> Any:
-            return self._runner.sweep(args, kwargs, rows)
-
-        like = self._like(args, kwargs)
-        given = [1.0] * self.depth if scales is None else scales
-        device = None if like is None else like.device
-        row = torch.as_tensor(given, dtype=torch.float64, device=device)
-        found = subnetwork_orders(sweep, self.depth, K, scales=row, **options).orders
-        nothing = tree_map_only(Tensor, torch.zeros_like, found[0])
-        return found + [nothing] * (K - self.depth)
 
     def radius(
         self,
@@ -373,6 +330,40 @@ class TracedTower:
             In the common factor z of all scales; it has a sentence for people.
         """
         return estimate_radius(order_sizes(self.orders(K, args=args, kwargs=kwargs, scales=scales)))
+
+    def resummed(
+        self,
+        K: int = 8,
+        method: Literal["entries", "vector"] = "entries",
+        *,
+        args: tuple[Any, ...] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        scales: ScalingRule | str | float | Sequence[float] | Tensor | None = None,
+    ) -> Resummation:
+        """A Padé approximant made of the λ-series, beside the real output (THEORY M3).
+
+        Parameters
+        ----------
+        K : int
+            Largest order ≥ 0 of the series.
+        method : {"entries", "vector"}
+            Every entry of the output by itself, or every tensor as one vector.
+        args, kwargs : tuple and mapping, optional
+            The inputs; those of the trace by default.
+        scales : ScalingRule, str, number, sequence or Tensor of shape (n,), optional
+            λ_1..λ_n; 1 by default.
+
+        Returns
+        -------
+        Resummation
+            With its measured error, and that of the plain sum.
+        """
+        orders = self.orders(K, args=args, kwargs=kwargs, scales=scales)
+        if args is None:
+            args, kwargs = self.example
+        with torch.no_grad():
+            output = self(*args, scales=scales, **(kwargs or {}))
+        return resummed(orders, output, method)
 
     def measure(self, batches: Iterable[Any] | None = None, **options: Any) -> Measurement:
         """Energies, shares, cosines and gradients of every block (THEORY M2).
@@ -420,11 +411,6 @@ class TracedTower:
             came = f"{type(self.model).__name__}, in which there is none"
             mend = "name its blocks if you know better: trace(model, args, blocks=[...])"
             raise InputError("a model with residual additions", came, mend)
-
-    def _like(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
-        """A tensor of the model or of its inputs: it tells the device."""
-        tensors = [*self.model.parameters(), *self.model.buffers(), *float_tensors((args, kwargs))]
-        return tensors[0] if tensors else None
 
     def __repr__(self) -> str:
         shown = ", ".join(self.names[:4]) + (", …" if self.depth > 4 else "")

@@ -179,7 +179,7 @@ def neural_ode_bound(
     selection = 0.0
     if measured:
         towers, selection = towers.rounded_up()
-    covers = deviations(towers, math.log(1 / delta) + selection)
+    covers = deviations(towers, selection - math.log(delta))
     gaps = sorted((cover.best(number) for cover in covers), key=lambda gap: gap.log_total)
     found = [cover.smallest_sample() for cover in covers]
     least = min((one for one in found if one is not None), default=None)
@@ -257,6 +257,6 @@ def published_terms(towers: TowerClass, samples: int, delta: float = 0.05) -> Pu
     return PublishedTerms(
         (towers.dimension + 1) * math.sqrt(math.log(size) / number),
         towers.dimension**2 * math.sqrt(towers.slope) / number**0.25,
-        math.sqrt(math.log(1 / delta) / number),
-        number >= 9 * max(1.0, 1 / (towers.dimension**4 * towers.radius**2)),
+        math.sqrt(-math.log(delta) / number),
+        number >= 9 and number * (towers.dimension**2 * towers.radius) ** 2 >= 9,
     )

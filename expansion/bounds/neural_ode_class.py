@@ -24,6 +24,7 @@ from expansion.towers.tower import Tower
 
 __all__ = ["TowerClass", "class_of_tower", "class_of_weights"]
 
+_LARGEST, _LARGEST_GAIN = 1e100, 1e9
 _UPWARDS = 1 + 1e-12  # what the rounding of sums and norms of floats may take away
 
 
@@ -50,12 +51,13 @@ class TowerClass:
     loss_bound : float, optional
         A bound of the loss known otherwise, such as 1 for a ramp; M̄ is at most that.
     depth : int, optional
-        L ≥ 1; by default the bound is for every depth at once.
+        L ≥ 1; by default one bound serves every depth. It holds for each depth that was chosen
+        before the sample was seen, not for all of them together.
 
     Raises
     ------
     InputError
-        For a negative or non-finite constant.
+        For a negative, non-finite or enormous constant.
 
     Examples
     --------
@@ -89,6 +91,15 @@ class TowerClass:
             if check_finite(value, name) < 0 or (positive and value == 0):
                 required = f"{name} must be {'above' if positive else 'at least'} 0"
                 raise InputError(required, value, "give a norm or a bound")
+            if value > _LARGEST:
+                raise InputError(f"{name} of at most {_LARGEST:g}", value, "use other units")
+        if 0 < self.radius < 1 / _LARGEST:
+            required = f"a radius of 0, or of at least {1 / _LARGEST:g}"
+            raise InputError(required, self.radius, "round it up")
+        if self.activation_slope * self.radius > _LARGEST_GAIN:
+            came = f"{self.activation_slope * self.radius:g}"
+            required = f"K_σ R of at most {_LARGEST_GAIN:g}: the bound is exponential in it"
+            raise InputError(required, came, "give smaller ones")
         if self.log_loss() == -math.inf:
             raise InputError("a loss that can be above 0", "R_X, R_Y, M of 0", "give their sizes")
 

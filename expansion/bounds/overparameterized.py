@@ -252,7 +252,7 @@ def gap_terms(tau: float, width: int, samples: int, delta: float = 0.05) -> GapT
     Raises
     ------
     InputError
-        For τ < 0 or not finite, or δ outside (0, 1).
+        For τ outside [0, 1e100], or δ outside (0, 1).
 
     Examples
     --------
@@ -262,14 +262,14 @@ def gap_terms(tau: float, width: int, samples: int, delta: float = 0.05) -> GapT
     """
     m = check_count(width, "width", least=1)
     n = check_count(samples, "samples", least=1)
-    if check_finite(tau, "tau") < 0:
-        raise InputError("tau of at least 0", tau, "give a distance")
+    if not 0 <= check_finite(tau, "tau") <= 1e100:
+        raise InputError("tau from 0 to 1e100", tau, "give a distance")
     if not 0 < check_finite(delta, "delta") < 1:
         raise InputError("delta between 0 and 1", delta, "give e.g. 0.05")
     return GapTerms(
         tau * math.sqrt(m / n),
         tau ** (4 / 3) * math.sqrt(m * math.log(m)),
-        math.sqrt(math.log(1 / delta) / n),
+        math.sqrt(-math.log(delta) / n),
     )
 
 

@@ -107,8 +107,8 @@ def depth_sweep(
     >>> all(row.log_jacobian < row.log_certificate < 3.1 for row in rows)
     True
     """
-    if check_finite(tau, "tau") <= 0:
-        raise InputError("tau above 0", tau, "give e.g. 0.1")
+    if not 0 < check_finite(tau, "tau") <= 1e100:
+        raise InputError("tau above 0, at most 1e100", tau, "give e.g. 0.1")
     chosen = [ScalingRule.of(rule) for rule in rules]
     rows = []
     for depth in depths:

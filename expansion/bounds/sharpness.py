@@ -36,6 +36,7 @@ from expansion.bounds.geometric_complexity import (
 )
 from expansion.bounds.local_capacity import local_lipschitz
 from expansion.checking import check_count, check_finite
+from expansion.errors import InputError
 from expansion.towers.activations import activation
 from expansion.towers.arrays import as_array
 from expansion.towers.branches.layered import MLPBranch
@@ -149,7 +150,8 @@ def capacity(tower: Tower, inputs: Any, *, radius: float = 0.1) -> Capacity:
     Raises
     ------
     InputError
-        For a branch without a Lipschitz constant, no inputs, or a negative radius.
+        For a branch without a Lipschitz constant, no inputs, a negative radius, or outputs or
+        derivatives that no float can hold.
 
     Examples
     --------
@@ -160,17 +162,22 @@ def capacity(tower: Tower, inputs: Any, *, radius: float = 0.1) -> Capacity:
     """
     check_finite(radius, "the radius")
     places = as_array(inputs, "inputs", dimensions=2).astype(np.float64)
-    bounds = capacity_bounds(tower)
     distances = pdist(places)
-    orders = complexity_orders(tower, places)
+    with np.errstate(all="ignore"):  # what overflows is refused below
+        orders = complexity_orders(tower, places)
+        complexity = float(geometric_complexity(tower, places))
+        spread = float(pdist(tower(places)).max(initial=0.0))
+    if not np.isfinite([*orders, complexity, spread]).all():
+        came = f"the rule {tower.rule} with these weights"
+        raise InputError("outputs and derivatives that floats can hold", came, "lower the scales")
     return Capacity(
-        bounds,
+        capacity_bounds(tower),
         capacity_terms(tower),
         measured_lipschitz(tower, places),
-        float(geometric_complexity(tower, places)),
+        complexity,
         (float(orders[0]), float(orders[1]), float(orders[2])),
         float(distances[distances > 0].min(initial=math.inf)),
-        float(pdist(tower(places)).max(initial=0.0)),
+        spread,
         float(radius),
         float(local_lipschitz(tower, places, radius).max()),
     )

@@ -23,12 +23,13 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from expansion.compiling import compiled
-from expansion.growth.gaussian import normal_expectation
+from expansion.growth.gaussian import normal_expectations
 from expansion.growth.mean_field_kernel import (
     beside_skip,
     log_moment,
@@ -56,9 +57,9 @@ def mode_coefficient(branch: str, k: int, variance: float) -> float:
     [0.5, 0.7979, 0.7071, 0.3257]
     """
     root = math.sqrt(math.factorial(k))
-    hermite = np.polynomial.hermite_e.herme2poly([0] * k + [1])
     if branch in HOMOGENEOUS:
         slope = {"linear": 1.0, "relu": 0.0, "leaky-relu": LEAKY_SLOPE}[branch]
+        hermite = np.polynomial.hermite_e.herme2poly([0] * k + [1])
         half = sum(c * _half_moment(m + 2) for m, c in enumerate(hermite))
         return float(half * (1 + (-1) ** k * slope**2) / root)
     if branch == "sin":  # (1 − cos 2u)/2: the transform of He_k times the normal density
@@ -68,12 +69,21 @@ def mode_coefficient(branch: str, k: int, variance: float) -> float:
         return (
             -0.5 * even * (2 * math.sqrt(variance)) ** k * math.exp(-2 * variance) / variance / root
         )
+    return float(_by_quadrature(branch, [k], variance)[0])
+
+
+def _by_quadrature(branch: str, orders: Sequence[int], variance: float) -> NDArray[np.float64]:
+    """Several Hermite coefficients on the same nodes."""
     value = ACTIVATIONS[branch].value if branch in ACTIVATIONS else _silu
+    degree = max(orders) + 1
+    series = np.eye(degree)[:, list(orders)]  # one column for each He_k
 
     def weighted(u: NDArray[np.float64]) -> NDArray[np.float64]:
-        return value(u) ** 2 * np.polynomial.polynomial.polyval(u / math.sqrt(variance), hermite)
+        hermite = np.polynomial.hermite_e.hermeval(u / math.sqrt(variance), series)
+        return np.asarray(value(u) ** 2 * hermite)
 
-    return normal_expectation(weighted, variance).value / variance / root
+    roots = np.sqrt([math.factorial(k) for k in orders])
+    return np.asarray(normal_expectations(weighted, variance)[0] / variance / roots)
 
 
 def _half_moment(m: int) -> float:
@@ -99,13 +109,17 @@ def mode_table(branch: str) -> NDArray[np.float64]:
         return np.array(found).reshape(-1, 1, 1)
     points = np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
     logs = TABLE_START + TABLE_STEP * (np.arange(_PIECES)[:, None] + 0.5 + 0.5 * points)
-    values = [
-        [[mode_coefficient(branch, k, math.exp(log_h)) for log_h in piece] for piece in logs]
-        for k in range(1, MODES + 1)
-    ]
+    orders = range(1, MODES + 1)
+    values = np.empty((MODES, *logs.shape))
+    for place in np.ndindex(*logs.shape):
+        variance = math.exp(logs[place])
+        if branch == "sin":
+            values[(..., *place)] = [mode_coefficient(branch, k, variance) for k in orders]
+        else:
+            values[(..., *place)] = _by_quadrature(branch, orders, variance)
     basis = np.polynomial.chebyshev.chebvander(points, _DEGREE)
     basis *= np.where(np.arange(_DEGREE + 1) == 0, 1, 2) / (_DEGREE + 1)
-    table = np.asarray(np.array(values) @ basis, dtype=np.float64)
+    table = np.asarray(values @ basis, dtype=np.float64)
     table.setflags(write=False)
     return table
 

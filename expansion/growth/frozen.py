@@ -18,6 +18,9 @@ from.
 A branch that ends in an activation has a mean, r_j E φ(u)/h for order j, so that its orders
 correlate with the skip's through s_j = ⟨P_j, 1⟩/d, which is carried too.
 
+All of this is carried relative to the largest order and not to the signal, whose energy may be out
+of any float's reach of the orders that are asked for.
+
 Source: derived.
 """
 
@@ -31,6 +34,7 @@ from numpy.typing import NDArray
 
 from expansion.checking import check_count
 from expansion.compiling import compiled
+from expansion.errors import InputError
 from expansion.growth.mean_field import kernel_arguments, log_moments
 from expansion.growth.mean_field_kernel import beside_skip, log_moment, log_sum
 from expansion.growth.setting import Setting
@@ -51,17 +55,15 @@ class FrozenSpectrum:
         E⟨P_j, x_n⟩ / E‖x_n‖², over all orders of x_n: shares that add up to 1 when K = n.
     log_energy : float
         ln E‖x_n‖²/‖x_0‖².
+    log_energies : array, shape (K + 1,)
+        ln E‖P_k‖²/‖x_0‖² of each order, also where that is nothing beside E‖x_n‖²; −∞ for an
+        order without energy, or with less than 10^-290 of the largest order's.
     """
 
     grams: NDArray[np.float64]
     along: NDArray[np.float64]
     log_energy: float
-
-    @property
-    def log_energies(self) -> NDArray[np.float64]:
-        """ln E‖P_k‖²/‖x_0‖² of each order; −∞ for an order without energy."""
-        with np.errstate(divide="ignore"):
-            return np.asarray(np.log(np.maximum(np.diag(self.grams), 0)) + self.log_energy)
+    log_energies: NDArray[np.float64]
 
 
 @compiled()
@@ -72,15 +74,23 @@ def order_grams(
     table: NDArray[np.float64],
     grams: NDArray[np.float64],
     along: NDArray[np.float64],
-) -> float:
-    """Carry the orders' Gram matrix through all blocks; returns ln of the energy.
+) -> tuple[float, float]:
+    """Carry the orders' Gram matrix through all blocks.
 
     Parameters
     ----------
     scales, shape, numbers, table : arrays
         As in :func:`~expansion.growth.mean_field_kernel.propagate`.
     grams, along : arrays
-        As in :class:`FrozenSpectrum`; overwritten.
+        As in :class:`FrozenSpectrum`, times e^D and e^(D/2); overwritten.
+
+    Returns
+    -------
+    float
+        ln of the energy.
+    float
+        D, such that the largest order asked for has 1 on the diagonal; NaN where order 0, which
+        all others come from, has been lost beside it.
     """
     activations, opens, closes, unit_closing = shape[1], shape[2] == 1, shape[3] == 1, shape[4] == 1
     log_weight, log_bias, log_q, overlap = numbers[0], numbers[1], numbers[2], numbers[4]
@@ -88,6 +98,7 @@ def order_grams(
     moved, crossing = np.empty((size, size)), np.empty(size)
     across = np.zeros(size)  # s_j/√q
     across[0] = overlap
+    lift = 0.0  # D
     for block in range(scales.size):
         log_h, log_mean = (0.0 if shape[5] == 1 else log_q), -math.inf
         moved[:], crossing[:] = grams, along
@@ -102,8 +113,8 @@ def order_grams(
                 kept = math.exp(before - log_h) if log_h > -math.inf else 0.0
                 moved *= kept
                 crossing *= kept
-                moved[0, 0] += 1.0 - kept
-                crossing[0] += 1.0 - kept
+                moved[0, 0] += math.exp(min(log_bias - log_h + lift, 700.0))
+                crossing[0] += math.exp(min(log_bias - log_h + 0.5 * lift, 700.0))
             if last or log_h == -math.inf:
                 break
             # Relative to the energy behind: what passes across u, and what along it.
@@ -135,7 +146,20 @@ def order_grams(
                 across[j] += mean * crossing[j - 1]
         overlap = math.sqrt(skip) * overlap + mean
         log_q = 0.0 if shape[6] == 1 else log_q + log_gain + 2.0 * numbers[5]
-    return log_q
+        top = 0.0
+        for j in range(size):
+            top = max(top, grams[j, j])
+        if not grams[0, 0] >= 1e-290 * top:
+            return log_q, math.nan
+        for j in range(size):
+            along[j] /= math.sqrt(top)
+            across[j] /= math.sqrt(top)
+            for k in range(size):
+                grams[j, k] /= top
+                if abs(grams[j, k]) < 1e-290:
+                    grams[j, k] = 0.0
+        lift -= math.log(top)
+    return log_q, lift
 
 
 def frozen_spectrum(
@@ -154,6 +178,11 @@ def frozen_spectrum(
     order : int
         Largest order K ≥ 0.
 
+    Raises
+    ------
+    InputError
+        Where the largest of these orders is more than 10^290 times order 0.
+
     Examples
     --------
     >>> found = frozen_spectrum(Setting("relu"), "1", 3, 3)
@@ -164,5 +193,13 @@ def frozen_spectrum(
     scales, shape, numbers = kernel_arguments(setting, ScalingRule.of(rule), depth)
     grams, along = np.zeros((size, size)), np.zeros(size)
     grams[0, 0] = along[0] = 1.0
-    log_q = order_grams(scales, shape, numbers, log_moments(setting.branch), grams, along)
-    return FrozenSpectrum(grams, along, float(log_q - numbers[2]))
+    log_q, lift = order_grams(scales, shape, numbers, log_moments(setting.branch), grams, along)
+    if math.isnan(lift):
+        required = "orders that a float can hold beside order 0"
+        raise InputError(required, f"orders up to {order}", "lower --order or the depth")
+    log_energy = float(log_q - numbers[2])
+    with np.errstate(divide="ignore"):
+        log_energies = np.log(np.maximum(np.diag(grams), 0.0)) - lift + log_energy
+    # Where floats cannot hold this it is 0 beside the signal.
+    beside = math.exp(-0.5 * lift)
+    return FrozenSpectrum(grams * beside * beside, along * beside, log_energy, log_energies)

@@ -38,6 +38,11 @@ def capacity_grid(found: Capacity, title: str) -> Grid:
     headings = ("method", "Lipschitz", "× measured", "complexity", "× measured", "vacuous")
     orders = " + ".join(number_text(value) for value in found.complexity_orders)
     note = (
+        "Upper bounds of the network's Lipschitz constant and of its geometric complexity. "
+        "product: 1 + |λ|s‖V‖‖U‖ a block V φ(Ux + b), s the largest slope of φ; exponential: e to "
+        "the sum of |λ|s‖V‖‖U‖; Frobenius, sums, absolute: by other norms of V and U; balanced: "
+        "‖VS‖‖S⁻¹U‖ with the best diagonal S; centred: the identity joined to the branch at its "
+        "mean slope; consecutive: blocks multiplied before they are measured. "
         f"measured: largest Jacobian at the data, and mean ‖∇f‖², which to second order in the "
         f"scale is {orders}. On balls of radius {number_text(found.radius)} about the data the "
         f"Lipschitz constant is at most {number_text(found.local)}. Vacuous: allows the closest "

@@ -98,20 +98,20 @@ def neural_ode_grid(bounds: Sequence[NeuralODEBound]) -> Grid:
         f"{number_text(first.input_radius)}, R_Y = {number_text(first.target_radius)}, K_σ = "
         f"{number_text(first.activation_slope)}, K_ℓ = {number_text(first.loss_slope)}. "
         "Vacuous: at least M̄, which no loss exceeds. Holds for inputs and targets within M, R_X, "
-        "R_Y; for R and K fixed before the sample was seen"
+        "R_Y; for L, R and K fixed before the sample was seen"
     )
     cost = max(bound.selection for bound in bounds)
     note += f", here by {cost:.2f} added to log 1/δ." if cost else "."
     headings = ("depth", "n", "R", "K", "cover", "ε", "log N", "2K_ℓK_Fε", "deviation", "gap", "M̄")
     title = "Certified gap between expected and mean loss"
-    return Grid(title, (*headings, "vacuous", "not from n ="), tuple(rows), note)
+    return Grid(title, (*headings, "vacuous", "not vacuous from n"), tuple(rows), note)
 
 
 def verdict(bounds: Sequence[NeuralODEBound]) -> str:
     """In a sentence, whether the bounds say anything."""
     vacuous = [bound for bound in bounds if bound.vacuous]
     if not vacuous:
-        return "The bound says something in every row: it is below the largest possible loss."
+        return "The bound is below M̄, the largest loss that the class allows, in every row."
     least = vacuous[0].smallest_sample
     from_there = (
         "at no n that can be written" if least is None else f"from n = {least:,} samples on"

@@ -17,9 +17,47 @@ import rich.box
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["Grid", "csv_text", "latex_text", "markdown_text", "print_table", "rich_table"]
+__all__ = [
+    "Grid",
+    "csv_text",
+    "latex_text",
+    "markdown_text",
+    "print_grids",
+    "print_table",
+    "rich_table",
+]
 
-_LATEX_SYMBOLS = {"±": r"$\pm$", "λ": r"$\lambda$", "^": r"\^{}", "√": r"$\surd$"}
+_LATEX_SYMBOLS = {
+    "^": r"\^{}",
+    "{": r"\{",
+    "}": r"\}",
+    "|": r"$|$",
+    ">": r"$>$",
+    "√": r"$\surd$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "→": r"$\to$",
+    "≤": r"$\le$",
+    "≥": r"$\ge$",
+    "·": r"$\cdot$",
+    "‖": r"$\|$",
+    "−": "$-$",
+    "–": "--",
+    "²": r"$^2$",
+    "½": r"$\frac12$",
+    "¼": r"$\frac14$",
+    "β": r"$\beta$",
+    "γ": r"$\gamma$",
+    "δ": r"$\delta$",
+    "ε": r"$\varepsilon$",
+    "θ": r"$\theta$",
+    "λ": r"$\lambda$",
+    "ρ": r"$\rho$",
+    "τ": r"$\tau$",
+    "ℓ": r"$\ell$",
+    "𝓛": r"$\mathcal{L}$",
+    "\u0304": r"$\bar M$",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +109,21 @@ def print_table(grid: Grid) -> None:
     if grid.note:
         print(textwrap.fill(grid.note, 100 if not console.is_terminal else console.width))
     print()
+
+
+def print_grids(grids: Sequence[Grid], format: str) -> None:
+    """Print tables, with their titles and notes, as text, markdown or latex."""
+    for grid in grids:
+        if format == "text":
+            print_table(grid)
+        elif format == "markdown":
+            print(f"## {grid.title}\n\n{markdown_text(grid)}\n")
+            if grid.note:
+                print(f"{grid.note}\n")
+        else:
+            for line in textwrap.wrap(f"{grid.title}. {grid.note}", 98):
+                print(f"% {line}")
+            print(f"{latex_text(grid)}\n")
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -131,12 +184,5 @@ def _latex_cell(text: str) -> str:
     if text.startswith("10^"):
         inside = text[3:].strip("()").replace("±", r"\pm")
         return f"$10^{{{inside}}}$"
-    escaped = "".join(f"\\{c}" if c in "#%&_$" else c for c in text)
-    for symbol, command in (
-        ("±", r"$\pm$"),
-        ("λ", r"$\lambda$"),
-        ("^", r"\^{}"),
-        ("√", r"$\surd$"),
-    ):
-        escaped = escaped.replace(symbol, command)
-    return escaped
+    whole = text.replace("M\u0304", "\u0304")  # one letter and its bar
+    return "".join(f"\\{c}" if c in "#%&_$" else _LATEX_SYMBOLS.get(c, c) for c in whole)

@@ -39,7 +39,10 @@ def remainder_grid(found: CertifiedTruncation, title: str, accuracy: float | Non
 def _note(found: CertifiedTruncation, accuracy: float | None) -> str:
     radius = found.majorant.radius
     told = [
-        f"Cauchy's bound: ρ = {_text(found.cauchy.rho)}, q = {_text(found.cauchy.q)}.",
+        "Euclidean norms, in the output: of each order at this input, and of all beyond the last. "
+        "bound: the smaller of the majorant tower's, order by order, and Cauchy's, ρqᵏ for ‖f_l‖ "
+        "≤ B_l within ρ of the input and q = Σ|λ_l|B_l/ρ (a decoder multiplies it); here "
+        f"ρ = {_text(found.cauchy.rho)}, q = {_text(found.cauchy.q)}.",
         f"The expansion is certified to converge up to {_text(radius)} times these scales.",
     ]
     if found.is_vacuous:

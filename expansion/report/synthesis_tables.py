@@ -29,7 +29,7 @@ def demands_grid(table: Mapping[str, Any]) -> Grid:
         )
         for row in table["quantities"]
     )
-    headings = ("quantity", "claim", "paper", "largest scale", "β", "β, measured")
+    headings = ("quantity", "claim", "asked by", "largest scale", "β", "β, measured")
     note = (
         "β: with λ = n^−β the quantity stays bounded from this exponent on. Measured: the slope "
         "of −ln λ against ln n, λ being the scale at which the computed value reaches a fixed "

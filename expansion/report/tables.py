@@ -134,6 +134,8 @@ def _growth_note(rows: Sequence[GrowthRow], headings: Sequence[str]) -> str:
         drawn = {"relu": "V relu(U x)", "linear": "A x"}.get(twins[0].setting.branch, "the blocks")
         drawn = drawn if plain and len({row.setting.branch for row in rows}) == 1 else "the blocks"
         note += f"; simulated: ± standard error, {trials} draws of {drawn}, {widths} units wide"
+        if not exact:
+            note += "; simulated energies of limits are geometric means over the draws"
         if "simulated order" in headings:
             note += "; simulated order: equal to the mean order in the limit of infinite width"
     return note + "."
@@ -243,7 +245,9 @@ def critical_grid(lines: Sequence[CriticalExponent]) -> Grid:
     note = (
         "β: the smallest with bounded energy at λ = n^−β. order 1: from Σ ρ_ij alone, exact at "
         "every width; fitted: from the whole energy at the two depths, infinite width; predicted: "
-        "½ for short memory, 1 for smooth or tied blocks, max(H, ¼) for fractional noise."
+        "½ for short memory, 1 for smooth or tied blocks, max(H, ¼) for fractional noise. "
+        "parameter: how far blocks stay correlated, in blocks or, if smooth, as a part of the "
+        "depth; Hurst index H of fractional noise."
     )
     headings = ("covariance", "parameter", "order 1", "fitted", "predicted")
     return Grid("Critical exponents of correlated blocks", headings, rows, note)

@@ -54,6 +54,7 @@ _QUOTIENT = re.compile(rf"(?P<c>{_NUMBER})/(?:(?P<base>[nl])|sqrt\((?P<root>[nl]
 _BASES: dict[str, Literal["depth", "block"]] = {"n": "depth", "l": "block"}
 _SPELLINGS = {"√n": "sqrt(n)", "√l": "sqrt(l)", "**": "^", "λ": "lambda"}
 _LARGEST = 10**300
+_LARGEST_FLOAT = 1e75
 _MOST_DECADES = 300
 _KNOWN = "1, 0.1, 1/n, 1/sqrt(n), n^-0.75, batchnorm, skipinit, half or @FILE"
 
@@ -225,9 +226,14 @@ class ScalingRule:
         if not self.has_values:
             raise InputError("scales with values", self.text, "give numbers, or exact inputs")
         if self.listed is not None:
-            return np.array([float(scale) for scale in self.listed])
-        numbers = np.array(bases, dtype=np.float64)
-        return np.asarray(float(self.coefficient) * numbers ** float(self.exponent))
+            values = np.array([float(scale) for scale in self.listed])
+        else:
+            numbers = np.array(bases, dtype=np.float64)
+            values = np.asarray(float(self.coefficient) * numbers ** float(self.exponent))
+        if np.abs(values).max(initial=0.0) > _LARGEST_FLOAT:
+            came = f"{self.text} at depth {depth}"
+            raise InputError("scales of at most 1e75, for their fourth powers", came, "lower them")
+        return values
 
     @property
     def has_values(self) -> bool:

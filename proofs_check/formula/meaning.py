@@ -49,7 +49,7 @@ Claims = dict[int, dict[Any, Any]]
 """Power of λ to term to coefficient; the coefficients are Fractions, or polynomials in sympy."""
 
 _Value = dict[tuple[int, Any], Any]  # (power of λ, term or None for a scalar) to coefficient
-_MOST_TERMS = 200_000
+_MOST_TERMS = 60_000  # as the true terms are limited to
 _MOST_DEGREE = 64
 _MOST_BITS = 1000
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator
+from contextlib import redirect_stdout
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,11 +77,12 @@ def inspect(
     from torch_bridge.report import blocks_dict, blocks_grid, counted, growth_text, verdict_lines
 
     first, inputs = _inputs(batches, most)
-    with progress_bar("batches", most if batches else 1) as advance:
-        measured = measure(tower, inputs, seed=int(seed), on_batch=advance)
-    predicted = predict(tower, first)
-    recommended = recommend(tower, first, measured=measured, predicted=predicted)
-    without = _without(tower) if bare else None
+    with redirect_stdout(sys.stderr):  # what the model's own code prints
+        with progress_bar("batches", most if batches else 1) as advance:
+            measured = measure(tower, inputs, seed=int(seed), on_batch=advance)
+        predicted = predict(tower, first)
+        recommended = recommend(tower, first, measured=measured, predicted=predicted)
+        without = _without(tower) if bare else None
     name = type(tower.model).__name__
     if format == "json":
         answer = {"model": name, **blocks_dict(measured, predicted, recommended)}

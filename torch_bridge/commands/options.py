@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from expansion.checking import check_count
+from expansion.errors import InputError
 
 if TYPE_CHECKING:
     from torch_bridge.tower import TracedTower
@@ -62,7 +64,7 @@ def open_model(
     blocks: list[str] | None = None,
     batch_statistics: bool = False,
 ) -> TracedTower:
-    """The user's model, loaded, filled, moved and traced, in evaluation mode.
+    """The user's model with its blocks, loaded, filled, moved and traced, in evaluation mode.
 
     Parameters
     ----------
@@ -87,7 +89,12 @@ def open_model(
     loaded.check_devices()
     loaded.model.eval()
     _set_statistics(loaded.model, batch_statistics)
-    return trace(loaded.model, loaded.args, loaded.kwargs, blocks=blocks or None)
+    with redirect_stdout(sys.stderr):  # what the model's own code prints
+        tower = trace(loaded.model, loaded.args, loaded.kwargs, blocks=blocks or None)
+    if not tower.depth:
+        mend = "name its blocks with --block, or look at a residual network"
+        raise InputError("a model with residual additions", "one without any", mend)
+    return tower
 
 
 def _set_statistics(model: Any, of_the_batch: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,7 @@ from expansion.console import check_format, print_json
 from expansion.errors import InputError
 from torch_bridge.commands.options import (
     BatchStatistics,
+    Block,
     Device,
     Dtype,
     Factory,
@@ -28,6 +31,7 @@ def rescale(
     rule: Annotated[str, typer.Option(help="1/sqrt(n), 1/n, 0.1, fixup, ….")],
     output: Annotated[Path, typer.Option(help="File to write (safetensors).")],
     weights: Weights = None,
+    block: Block = None,
     device: Device = None,
     dtype: Dtype = None,
     seed: Seed = "0",
@@ -48,6 +52,7 @@ def rescale(
         device=device,
         dtype=dtype,
         seed=seed,
+        blocks=block,
         batch_statistics=batch_statistics,
     )
 
@@ -59,12 +64,13 @@ def rescale(
     from torch_bridge.measuring.measure import measure
     from torch_bridge.report import growth_text, json_float
 
-    before = measure(tower, gradients=False)
-    if rule.strip().lower() == "fixup":
-        found, after = fixup_weights(tower), measure(tower, rule="0", gradients=False)
-    else:
-        found = rescaled_weights(tower, rule)
-        after = measure(tower, rule=rule, gradients=False)
+    with redirect_stdout(sys.stderr):  # what the model's own code prints
+        before = measure(tower, gradients=False)
+        if rule.strip().lower() == "fixup":
+            found, after = fixup_weights(tower), measure(tower, rule="0", gradients=False)
+        else:
+            found = rescaled_weights(tower, rule)
+            after = measure(tower, rule=rule, gradients=False)
     save_rescaled(found, output)
     if format == "json":
         print_json(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import textwrap
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "spectrum"]
 
 METHODS = ("frozen", "series", "subnetworks")
+_MOST = 1000  # orders beyond the depth: the λ-series goes on
 _SHOWN = 12  # orders shown unless asked for more
 _FOR_RADIUS = 10  # orders of the series that its radius is estimated from, at least
 _BY_NESTING = 4  # the same where the series comes from nested derivatives, which cost 2^K
@@ -75,11 +79,12 @@ def spectrum(
         blocks=block,
         batch_statistics=batch_statistics,
     )
-    if not tower.depth:
-        mend = "name its blocks yourself with --block, or look at a residual network"
-        raise InputError("a model with residual additions", "one without any", mend)
     largest = min(tower.depth, _SHOWN) if most is None else most
-    answer = _answer(tower, method, largest, drawn, int(seed), pade, blocks_found=not block)
+    if largest > max(_MOST, tower.depth):
+        mend = f"ask for fewer: the output is made of orders 0..{tower.depth}"
+        raise InputError(f"an order of at most {max(_MOST, tower.depth)}", largest, mend)
+    with redirect_stdout(sys.stderr):  # what the model's own code prints
+        answer = _answer(tower, method, largest, drawn, int(seed), pade)
     if format == "json":
         print_json(answer)
         return
@@ -95,8 +100,12 @@ def spectrum(
     print_table(orders_grid(title, answer["energy"], answer["partial_sum_error"], note))
     lines = [answer["sentence"]]
     if answer.get("frozen"):
-        kinds = sorted(set(answer["frozen"].values()))
+        kinds = sorted({re.sub(r"_\d+\b", "", kind) for kind in answer["frozen"].values()})
         lines.append(f"Frozen: {', '.join(kinds)}.")
+    if answer.get("sampled"):
+        found = zip(answer["sampled"], answer["sampled_half_width"], strict=True)
+        named = ", ".join(f"order {k} (± {unsure or 0:.0%} of its size)" for k, unsure in found)
+        lines.append(f"Estimated from a sample of sub-networks, 95 % intervals: {named}.")
     if pade and "pade" in answer:
         found = answer["pade"]
         degrees = "/".join(map(str, found["degrees"]))
@@ -114,20 +123,28 @@ def _answer(
     samples: int | None,
     seed: int,
     pade: bool,
-    blocks_found: bool,
 ) -> dict[str, Any]:
     import torch
+    from torch.utils._pytree import tree_map_only
 
     from torch_bridge.orders.pade import relative_error, resummed
     from torch_bridge.orders.radius import order_sizes
+    from torch_bridge.tracing.finite import check_finite_signal
     from torch_bridge.tracing.runner import float_tensors
 
     args, kwargs = tower.example
     with torch.no_grad():
         output = tower(*args, **kwargs)
-    found, more = _orders(tower, method, largest, samples, seed)
-    order = largest if pade else max(largest, _FOR_RADIUS if blocks_found else _BY_NESTING)
-    series, radius = _series(tower, output, order, pade)
+    if not all(bool(tensor.isfinite().all()) for tensor in float_tensors(output)):
+        check_finite_signal(tower.runner, args, kwargs)
+    series, radius = _series(tower, output, largest, needed=pade or method == "series")
+    more: dict[str, Any] = {}
+    if method == "series" and series is not None:
+        found = series[: largest + 1]
+    else:
+        found, more = _orders(tower, method, min(largest, tower.depth), samples, seed)
+        nothing = tree_map_only(torch.Tensor, torch.zeros_like, found[0])
+        found += [nothing] * (largest - tower.depth)
     first = float_tensors(output)[0]
     batch = first.shape[0] if first.ndim else 1
     sizes = order_sizes(found)
@@ -145,7 +162,7 @@ def _answer(
         **radius,
     }
     if pade and series is not None:
-        summed = resummed(series, output)
+        summed = resummed(series[: largest + 1], output)
         answer["pade"] = {
             "degrees": list(summed.degrees),
             "error": summed.error,
@@ -161,36 +178,41 @@ def _orders(
     import torch
 
     from torch_bridge.orders.frozen import frozen_orders
+    from torch_bridge.orders.radius import order_sizes
     from torch_bridge.orders.subnetworks import subnetwork_orders
 
     args, kwargs = tower.example
     if method == "frozen":
         frozen = frozen_orders(tower.captured(), args, kwargs, largest)
         return frozen.orders, {"frozen": dict(frozen.frozen)}
-    if method == "series":
-        return tower.orders(largest, "series"), {}
 
     def sweep(rows: torch.Tensor) -> Any:
         with torch.no_grad():
             return tower(*args, scales=rows, **kwargs)
 
     whole = subnetwork_orders(sweep, tower.depth, largest, samples=samples, seed=seed)
-    return whole.orders, {"evaluations": whole.evaluations, "sampled": sorted(whole.half_widths)}
+    sampled = sorted(whole.half_widths)
+    spreads = order_sizes([whole.half_widths[k] for k in sampled])
+    sizes = order_sizes([whole.orders[k] for k in sampled])
+    unsure = [spread / size if size else None for spread, size in zip(spreads, sizes, strict=True)]
+    more = {"evaluations": whole.evaluations, "sampled": sampled}
+    return whole.orders, {**more, "sampled_half_width": unsure}
 
 
 def _series(
-    tower: TracedTower, output: Any, order: int, pade: bool
+    tower: TracedTower, output: Any, largest: int, *, needed: bool
 ) -> tuple[list[Any] | None, dict[str, Any]]:
-    """The λ-series and its radius of convergence; or why there is none."""
+    """The λ-series and its radius of convergence; or why there is none, where it may be missing."""
     from torch_bridge.orders.pade import relative_error
     from torch_bridge.orders.radius import estimate_radius, order_sizes
     from torch_bridge.report import json_float
 
     try:
+        order = max(largest if needed else 0, _FOR_RADIUS if tower.has_graph else _BY_NESTING)
         series = tower.orders(order, "series")
         radius = estimate_radius(order_sizes(series))
     except InputError as error:
-        if pade:
+        if needed:
             raise
         return None, {
             "radius": None,

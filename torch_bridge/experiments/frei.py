@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from expansion.bounds.overparameterized import (
     distance_from_start,
@@ -63,6 +63,7 @@ MEASURED = (
     "tau", "complexity_term", "linearisation_term", "confidence_term", "log_certificate",
     "log_ball_certificate", "log_interlayer", "linearisation_error", "log_growth",
 )  # fmt: skip
+_LARGEST_OUTPUT, _LARGEST_WEIGHT = 1e300, 1e100
 _PROBES = 4  # test inputs at whose patterns the interlayer norm is measured
 
 
@@ -104,7 +105,7 @@ class Frei:
     rule: str = "1/n"
     seed: int = 0
     epochs: int = 64
-    rate: float = 0.5
+    rate: float = 2.0
     task: str = "parity"
     data: str = "digits"
     samples: int | None = 256
@@ -118,7 +119,7 @@ class Frei:
         if check_count(self.width, "width", least=2) % 2:
             raise InputError("an even width, for a balanced readout", self.width, "give an even m")
         if check_finite(self.rate, "rate") <= 0:
-            raise InputError("a rate above 0", self.rate, "give e.g. 0.5")
+            raise InputError("a rate above 0", self.rate, "give e.g. 2")
         rule = ScalingRule.of(self.rule)
         scales = rule.floats(self.depth)
         if rule.block_factor_squared != 1 or scales.min() != scales.max() or scales[0] < 0:
@@ -189,7 +190,10 @@ def gradient_descent(
     epochs: int,
     on_epoch: Callable[[int], None],
 ) -> int:
-    """Train in place; the number of epochs after which the training loss was still finite.
+    """Train in place; the last epoch at which the network had not diverged, −1 for none.
+
+    It has diverged when an output on either part reaches 10^300, or a weight 10^100: beyond, what
+    is measured would overflow.
 
     Parameters
     ----------
@@ -200,30 +204,36 @@ def gradient_descent(
     step : float
         η.
     epochs : int
-        Steps; it stops where the loss is not finite.
+        Steps; it stops where the network has diverged.
     on_epoch : callable
-        Called with 0, 1, 2, …, as long as the loss at these weights is finite.
+        Called with 0, 1, 2, …, as long as it has not.
     """
     optimizer = torch.optim.SGD(network.parameters(), lr=step)
     for epoch in range(epochs + 1):
         optimizer.zero_grad()
-        loss = nn.functional.softplus(-data.train_signs * network(data.train_inputs)).mean()
-        if not math.isfinite(loss.item()):
+        outputs = network(data.train_inputs)
+        if _diverged(network, outputs, data.test_inputs):
             return epoch - 1
         on_epoch(epoch)
         if epoch < epochs:
+            loss = nn.functional.softplus(-data.train_signs * outputs).mean()
             torch.autograd.backward(loss)
             optimizer.step()
     return epochs
 
 
+@torch.no_grad()
+def _diverged(network: FreiNetwork, outputs: Tensor, others: Tensor) -> bool:
+    reached = [outputs, network(others)]
+    sizes = ((_LARGEST_OUTPUT, reached), (_LARGEST_WEIGHT, network.parameters()))
+    # Not "at least": a comparison with nan is false.
+    return not all(bool((part.abs() < most).all()) for most, parts in sizes for part in parts)
+
+
 def measure(network: FreiNetwork, start: FreiNetwork, data: SignedData) -> dict[str, float]:
     """Everything told at the top of this module, by the names of :data:`MEASURED`.
 
-    Raises
-    ------
-    InputError
-        For weights or outputs that are not finite.
+    What overflows on the way is not finite; a grid keeps it as null.
     """
     now, before = network.classifier(), start.classifier()
     with torch.no_grad():
@@ -269,7 +279,7 @@ def frei_answer(cell: Frei) -> Answer:
     if cell.device != "cpu":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or cuBLAS may not repeat
     data = signed_data(images.to(cell.device), cell.task)
-    seed = seed_of("frei", cell.width, cell.depth, cell.seed)
+    seed = seed_of("frei", cell.width, cell.depth, cell.seed) % 2**32
     drawn = draw_classifier(data.train_inputs.shape[1], cell.width, cell.depth, cell.theta, seed)
     start, network = (FreiNetwork(drawn).to(cell.device) for _ in range(2))
     told, measured = checkpoints(cell.epochs), []

@@ -21,8 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from expansion.bounds.deviation import deviations
-from expansion.bounds.neural_ode import NeuralODEBound, neural_ode_bound, published_terms
+from expansion.bounds.neural_ode import neural_ode_bound, published_terms
 from expansion.bounds.neural_ode_class import TowerClass, class_of_weights
 from expansion.bounds.norms import certified_spectral_norm
 from expansion.checking import check_count, check_finite
@@ -30,6 +29,7 @@ from expansion.errors import InputError
 from torch_bridge.experiments.cells import Answer, seed_of
 from torch_bridge.experiments.datasets import load_data
 from torch_bridge.experiments.smooth_tower import (
+    MOST_LAYERS,
     SmoothTower,
     build_smooth_tower,
     largest_step,
@@ -98,6 +98,9 @@ class Marion:
     def __post_init__(self) -> None:
         for name in ("depth", "width", "epochs", "batch"):
             check_count(getattr(self, name), name, least=1)
+        if self.depth > MOST_LAYERS:
+            mend = "the start needs a dense matrix of that size"
+            raise InputError(f"a depth of at most {MOST_LAYERS}", self.depth, mend)
         check_count(self.seed, "seed", least=0)
         for name in ("rate", "bandwidth"):
             if check_finite(getattr(self, name), name) <= 0:
@@ -148,7 +151,7 @@ def evaluate_in_batches(
         Samples evaluated together; the last batch may be smaller.
     """
     loss = right = 0.0
-    for x, y in zip(inputs.split(batch), labels.split(batch), strict=True):
+    for x, y in zip(torch.split(inputs, batch), torch.split(labels, batch), strict=True):
         found = evaluate(network, x, y)
         loss, right = loss + found.loss * len(y), right + found.accuracy * len(y)
     return Evaluation(loss / len(labels), right / len(labels))
@@ -180,7 +183,7 @@ def marion_answer(cell: Marion) -> Answer:
             seed=seed_of("marion", cell.width, cell.seed),
         ).to(cell.device)
         epochs = _train(network, data, cell)
-    finite = math.isfinite(epochs[-1]["train_loss"])
+    finite = math.isfinite(epochs[-1]["gap"])
     found: Answer = {
         "outcome": "finished" if finite else "diverged",
         "epochs": len(epochs) - 1,
@@ -202,7 +205,7 @@ def _train(network: SmoothTower, data: Dataset, cell: Marion) -> list[dict[str, 
     measured = [_measure(network, data)]
     for _ in range(cell.epochs):
         order = torch.randperm(len(data.train_labels), generator=shuffling)
-        for chosen in order.to(data.train_inputs.device).split(cell.batch):
+        for chosen in torch.split(order.to(data.train_inputs.device), cell.batch):
             optimizer.zero_grad()
             outputs = network(data.train_inputs[chosen])
             loss = nn.functional.cross_entropy(outputs, data.train_labels[chosen])
@@ -211,7 +214,7 @@ def _train(network: SmoothTower, data: Dataset, cell: Marion) -> list[dict[str, 
             torch.autograd.backward(loss)
             optimizer.step()
         measured.append(_measure(network, data))
-        if not math.isfinite(measured[-1]["train_loss"]):
+        if not math.isfinite(measured[-1]["gap"]):
             break
     return measured
 
@@ -232,8 +235,8 @@ def _measure(network: SmoothTower, data: Dataset) -> dict[str, float]:
 _BOUND = (
     "radius", "slope", "activation", "input_radius", "loss_slope", "loss_at_target", "log10_gap",
     "log10_trivial", "vacuous", "cover", "epsilon", "log_count", "log10_approximation",
-    "log10_deviation", "log10_smallest_sample", "log10_useful_sample", "published_parameters",
-    "published_variation", "published_confidence",
+    "log10_deviation", "log10_smallest_sample", "log10_clipped_gap", "log10_clipped_sample",
+    "published_parameters", "published_variation", "published_confidence",
 )  # fmt: skip
 
 
@@ -257,17 +260,19 @@ def bound_of(network: SmoothTower, data: Dataset) -> dict[str, Any]:
 
     The radius and slope were read off a network that has seen the sample, which costs a little of
     δ; that no input is larger than those of the data is an assumption.
-    ``log10_smallest_sample`` is of the least n at which the bound is below the largest loss of the
-    class, a number that is exponential in the radius itself; ``log10_useful_sample`` of an n at
-    which it is below ln(classes), the loss of a network that predicts nothing. Either is None where
-    not even 10^300 samples would do.
+    ``log10_smallest_sample`` is of the least n at which the bound is below M̄, the largest loss of
+    the class, a number that is exponential in the radius itself. ``log10_clipped_gap`` bounds the
+    gap of the loss clipped at ln(classes), what a network that predicts nothing has, and
+    ``log10_clipped_sample`` is of the least n at which that says anything. Either n is None where
+    not even 10^300 would do.
     """
     towers = class_of(network, data)
     samples = len(data.train_labels)
     bound = neural_ode_bound(towers, samples, _DELTA, measured=True)
+    limited = replace(towers, loss_bound=towers.loss_at_target)
+    clipped = neural_ode_bound(limited, samples, _DELTA, measured=True)
     published = published_terms(towers, samples, _DELTA)
     best, decade = bound.gaps[0], math.log(10)
-    least = bound.smallest_sample
     return {
         "radius": towers.radius,
         "slope": towers.slope,
@@ -283,26 +288,14 @@ def bound_of(network: SmoothTower, data: Dataset) -> dict[str, Any]:
         "log_count": best.log_count,
         "log10_approximation": best.log_approximation / decade,
         "log10_deviation": best.log_deviation / decade,
-        "log10_smallest_sample": None if least is None else math.log10(least),
-        "log10_useful_sample": _log10_useful_sample(bound, math.log(math.log(data.classes))),
+        "log10_smallest_sample": _log10(bound.smallest_sample),
+        "log10_clipped_gap": clipped.log_gap / decade,
+        "log10_clipped_sample": _log10(clipped.smallest_sample),
         "published_parameters": published.parameters,
         "published_variation": published.variation,
         "published_confidence": published.confidence,
     }
 
 
-def _log10_useful_sample(bound: NeuralODEBound, log_goal: float) -> float | None:
-    """log10 of an n, to a hundredth, at which the bound is at most the goal."""
-    covers = deviations(bound.towers, math.log(1 / bound.delta) + bound.selection)
-
-    def reached(hundredth: int) -> bool:
-        samples = math.ceil(10.0 ** (hundredth / 100))
-        return min(cover.best(samples).log_total for cover in covers) <= log_goal
-
-    low, high = -1, 30_000
-    if not reached(high):
-        return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reached(middle) else (middle, high)
-    return high / 100
+def _log10(number: int | None) -> float | None:
+    return None if number is None else math.log10(number)

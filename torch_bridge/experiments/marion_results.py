@@ -17,7 +17,6 @@ from torch_bridge.experiments.folder import write_folder
 from torch_bridge.experiments.marion import EPOCH_FIELDS, Marion
 from torch_bridge.experiments.marion_statistics import (
     Group,
-    Run,
     association,
     groups_of,
     ordering,
@@ -72,7 +71,7 @@ def gap_grid(groups: Sequence[Group]) -> Grid:
                 str(len(runs)),
                 _spread([answer["train_loss"][-1] for _, answer in runs]),
                 _spread([answer["gap"][-1] for _, answer in runs]),
-                "–" if lowest or one is None else f"{one.lower_by:+.4f} ± {one.lower_error:.4f}",
+                "–" if lowest or one is None else _error("{:+.4f}", one.lower_by, one.lower_error),
                 "–" if lowest or one is None or found is None else f"{one.lower_in}/{found.seeds}",
                 _spread([answer["sup_step"][-1] for _, answer in runs]),
                 _spread([answer["norm"][-1] for _, answer in runs], "{:.1f}"),
@@ -96,7 +95,6 @@ def bound_grid(groups: Sequence[Group]) -> Grid:
             cell, answer = group.with_penalty(penalty)[0]
             if answer["bound_log10_gap"] is None:
                 continue
-            least, useful = (answer[f"bound_log10_{kind}_sample"] for kind in _SAMPLES)
             rows.append((
                 group.name,
                 cell.penalty_text,
@@ -106,8 +104,9 @@ def bound_grid(groups: Sequence[Group]) -> Grid:
                 f"10^{answer['bound_log10_deviation']:.1f}",
                 f"10^{answer['bound_log10_trivial']:.1f}",
                 "vacuous" if answer["bound_vacuous"] else "below M̄",
-                _power(least),
-                _power(useful),
+                _power(answer["bound_log10_smallest_sample"]),
+                _power(answer["bound_log10_clipped_gap"]),
+                _power(answer["bound_log10_clipped_sample"]),
                 f"{answer['bound_radius']:.1f}",
                 f"{answer['bound_slope']:.2f}",
                 f"{answer['bound_published_parameters']:.2f}, "
@@ -115,19 +114,17 @@ def bound_grid(groups: Sequence[Group]) -> Grid:
                 f"{answer['bound_published_confidence']:.3f}",
             ))  # fmt: skip
     headings = ("towers", "μ", "measured gap", "bound", "2K_ℓK_Fε", "deviation", "M̄", "verdict",
-                "n for less than M̄", "n for less than ln classes", "R", "K",
+                "n for less than M̄", "bound, clipped", "n for less than ln classes", "R", "K",
                 "published terms ÷ C")  # fmt: skip
     note = (
         "Claim B3 at δ = 0.05 for the class of the trained weights, valid at every depth, the "
         "first seed of each; that no input is larger than those of the data is assumed. M̄: the "
-        "largest loss of the class, itself exponential in R. With trained A and B there is no such "
+        "largest loss of the class, itself exponential in R. Clipped: the loss is cut at ln "
+        "classes, what a network that predicts nothing has. With trained A and B there is no such "
         "bound: they depend on the sample. The published terms lack a constant C that is "
         "exponential in R and could not be checked."
     )
     return Grid("The bound beside the gap", headings, tuple(rows), note, text_columns=2)
-
-
-_SAMPLES = ("smallest", "useful")
 
 
 def sentences(groups: Sequence[Group]) -> list[str]:
@@ -141,35 +138,47 @@ def sentences(groups: Sequence[Group]) -> list[str]:
         if found.pooled is not None:
             told.append(
                 f"{group.name}, μ = 0: rank correlation of gap and sup‖ΔW‖ {found.pooled:+.2f} "
-                f"over {found.points} points (nominal p = {_p(found.pooled_p)}; the epochs of a "
+                f"over {found.points} points (nominal p {_p(found.pooled_p)}; the epochs of a "
                 f"run are not independent), {_rho(found.within)} within a run on average over "
-                f"{found.runs} runs (p = {_p(found.within_p)}), {_rho(found.ends)} between runs "
-                f"at the end (p = {_p(found.ends_p)})."
+                f"{found.runs} runs (p {_p(found.within_p)}), {_rho(found.ends)} between runs "
+                f"at the end (p {_p(found.ends_p)})."
             )
         everything = association(group.runs)
         if len({cell.penalty for cell, _ in group.runs}) > 1 and everything.ends is not None:
             told.append(
                 f"{group.name}, all penalties: rank correlation at the end {everything.ends:+.2f} "
-                f"over {everything.runs} runs (p = {_p(everything.ends_p)})."
+                f"over {everything.runs} runs (p {_p(everything.ends_p)})."
+            )
+        bounded = [a for _, a in group.runs if a["bound_log10_gap"] is not None]
+        if bounded:
+            vacuous = sum(a["bound_vacuous"] for a in bounded)
+            useless = sum(
+                a["bound_log10_clipped_gap"] >= math.log10(a["bound_loss_at_target"])
+                for a in bounded
+            )
+            told.append(
+                f"{group.name}: claim B3's bound is vacuous in {vacuous} of {len(bounded)} runs, "
+                f"and for the loss clipped at ln classes in {useless}."
             )
         order = ordering(group.runs)
         if order is not None:
             chain = ", ".join(
-                f"{'∞' if one.penalty is None else format(one.penalty, 'g')}: {one.mean:.4f} ± "
-                f"{one.error:.4f}" for one in order.penalties
-            )  # fmt: skip
+                f"{'∞' if one.penalty is None else format(one.penalty, 'g')}: "
+                + _error("{:.4f}", one.mean, one.error)
+                for one in order.penalties
+            )
             verdict = "falls with every step" if order.descending else "does not fall at every step"
             told.append(
                 f"{group.name}: mean gap by μ over {order.seeds} seeds {chain}; it {verdict}"
-                + ("." if order.page_p is None else f" (Page's test p = {_p(order.page_p)}).")
+                + ("." if order.page_p is None else f" (Page's test p {_p(order.page_p)}).")
             )
     return told
 
 
 def write_marion(
     folder: Path, cells: Sequence[Marion], answers: Sequence[Answer], kept: Path
-) -> str:
-    """Write epochs, runs, figures, seconds and the page; return the page."""
+) -> None:
+    """Write epochs, runs, figures, seconds and the page."""
     groups = groups_of(cells, answers)
     page = _page(groups, cells)
     write_folder(
@@ -184,7 +193,6 @@ def write_marion(
         cells=cells,
         kept=kept,
     )
-    return page
 
 
 def _page(groups: Sequence[Group], cells: Sequence[Marion]) -> str:
@@ -273,12 +281,19 @@ def _spread(values: Sequence[float], form: str = "{:.4f}") -> str:
     return f"{mean} ± {form.format(statistics.stdev(values) / math.sqrt(len(values)))}"
 
 
+def _error(form: str, value: float, error: float) -> str:
+    """A mean and its standard error, where there is one."""
+    return form.format(value) + ("" if math.isnan(error) else f" ± {error:.4f}")
+
+
 def _power(log10: float | None) -> str:
     return "above 10^300" if log10 is None else f"10^{log10:.1f}"
 
 
 def _p(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2g}"
+    if value is None:
+        return "–"
+    return "below 1e-12" if value < 1e-12 else f"{value:.2g}"
 
 
 def _rho(value: float | None) -> str:

@@ -9,6 +9,8 @@ the points of one run are not independent of each other:
   runs that their median is 0. Both quantities change with training time, which alone correlates;
 * *ends*: the last epoch of every run, the seeds independent.
 
+p-values of up to 30 points are by permutation (all of them up to seven points, else 9999).
+
 **Ordering.** The gap at the end by penalty, over the seeds that every penalty has. All penalties
 start from the same draw of a seed and see the same batches, so differences are taken in pairs; the
 test part is common to all, and the standard errors are over seeds alone. Page's test has the
@@ -33,6 +35,7 @@ from torch_bridge.experiments.marion import Marion
 __all__ = ["Association", "Group", "Ordering", "PenaltyGap", "association", "groups_of", "ordering"]
 
 Run = tuple[Marion, Answer]
+_FEW = 30  # points; for more, the p-value's approximation is good enough
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,7 +207,18 @@ def _spearman(x: Sequence[float], y: Sequence[float]) -> tuple[float | None, flo
     if len(x) < 3 or len(set(x)) == 1 or len(set(y)) == 1:
         return None, None
     found = stats.spearmanr(x, y)
-    return float(found.statistic), float(found.pvalue)
+    rho, p = float(found.statistic), float(found.pvalue)
+    if len(x) <= _FEW:
+        ranks = stats.rankdata(y) - (len(y) + 1) / 2
+        permuted = stats.permutation_test(
+            (stats.rankdata(x),),
+            lambda shuffled, axis: (shuffled * ranks).sum(axis=axis),
+            permutation_type="pairings",
+            vectorized=True,
+            rng=np.random.default_rng(0),
+        )
+        p = float(permuted.pvalue)
+    return rho, p
 
 
 def _mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:

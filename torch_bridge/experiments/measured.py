@@ -24,11 +24,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from expansion.errors import InputError
 from expansion.series.gated_paths import gated_orders
 from torch_bridge.experiments.descent import settle
 from torch_bridge.networks.export import to_tower
 from torch_bridge.networks.models import ResidualBranch, ResidualNetwork
+from torch_bridge.orders.memory import TooLargeError
 from torch_bridge.tower import trace
 
 __all__ = [
@@ -151,7 +151,7 @@ def order_parts(probe: ResidualNetwork, inputs: Tensor) -> _Floats | None:
         return None
     try:
         parts = trace(Stream(probe), (inputs,)).orders(probe.depth, method="frozen")
-    except InputError:  # more than the memory holds: a run goes on without its spectrum
+    except TooLargeError:  # a run goes on without its spectrum
         return None
     return np.stack([part.detach().cpu().flatten(1).numpy() for part in parts])
 

@@ -6,14 +6,11 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from expansion.errors import InputError
-from expansion.report.grid import Grid, csv_text, markdown_text
-from expansion.report.plots import svg_text
-from expansion.writing import write_whole
+from expansion.report.grid import Grid, markdown_text
 from torch_bridge.experiments.descent import BELOW_CHANCE
 from torch_bridge.experiments.drawings import FIGURES
-from torch_bridge.experiments.grid import seconds_taken
-from torch_bridge.experiments.table import Line, Row, lines_of, parquet_bytes, table_csv
+from torch_bridge.experiments.folder import write_folder
+from torch_bridge.experiments.table import Line, Row, lines_of
 from torch_bridge.experiments.trial import Trial
 
 __all__ = ["exceptions_of", "summary_grid", "write_results"]
@@ -71,24 +68,16 @@ def write_results(folder: Path, trials: Sequence[Trial], rows: Sequence[Row], ce
     -----
     All but seconds.csv are the same byte for byte for the same grid on the same machine.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        came = f"{folder} ({error.strerror})"
-        raise InputError("a folder for results", came, "give another") from None
     lines = lines_of(rows)
-    write_whole(folder / "table.csv", table_csv(rows))
-    write_whole(folder / "table.parquet", parquet_bytes(list(rows)))
-    timed = [
-        {"network": t.network, "scheme": t.scheme, "depth": t.depth, "rate": t.rate,
-         "seed": t.seed, "seconds": seconds_taken(cells, t)}
-        for t in trials
-    ]  # fmt: skip
-    write_whole(folder / "seconds.csv", csv_text(timed).encode())
-    for name, draw in FIGURES.items():
-        write_whole(folder / f"{name}.svg", svg_text(draw(lines)).encode())
     page = _page(lines, trials)
-    write_whole(folder / "README.md", page.encode())
+    write_folder(
+        folder,
+        tables={"table": rows},
+        figures={name: draw(lines) for name, draw in FIGURES.items()},
+        page=page,
+        cells=trials,
+        kept=cells,
+    )
     return page
 
 

@@ -3,9 +3,9 @@ r"""Towers whose weights vary smoothly in depth (Marion 2023, arXiv 2305.06648).
 .. math:: H_0 = A x, \qquad H_k = H_{k-1} + \tfrac1L W_k\, \sigma(H_{k-1}), \qquad
           F(x) = B H_L, \qquad \sigma = \mathrm{relu} .
 
-**Start.** Every entry of W is a Gaussian process in depth: :math:`\sqrt d\, W_{k,ij} = g(k/L)`, with
-the kernel :math:`e^{-(s-t)^2 / 2b^2}` of bandwidth b = 0.1. So neighbouring layers differ by about
-1/(bL√d), and the tower is near a neural ODE. A and B are N(0, 1/fan-in).
+**Start.** Every entry of W is a Gaussian process in depth, :math:`\sqrt d\, W_{k,ij} = g(k/L)`
+with the kernel :math:`e^{-(s-t)^2 / 2b^2}` of bandwidth b = 0.1. So neighbouring layers differ by
+about 1/(bL√d), and the tower is near a neural ODE. A and B are N(0, 1/fan-in).
 
 **Tied towers** have one W for all k; it starts where the first layer of an untied tower would.
 
@@ -33,6 +33,7 @@ from expansion.towers.tower import Tower
 from torch_bridge.networks.models import linear
 
 __all__ = [
+    "MOST_LAYERS",
     "SmoothTower",
     "build_smooth_tower",
     "depth_kernel",
@@ -43,11 +44,12 @@ __all__ = [
     "variation",
 ]
 
+MOST_LAYERS = 4000  # of a start: its covariance is a dense L×L matrix
 _LEAST_EIGENVALUE = 1e-14  # of the kernel's largest; what is below is its rounding
 
 
 class SmoothTower(nn.Module):
-    """B · H_L · A, without biases.
+    """x ↦ B H_L, without biases.
 
     Parameters
     ----------

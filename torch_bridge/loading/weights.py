@@ -67,7 +67,10 @@ def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
             break
     if parts:
         required = f"weights in {path} that fit the model"
-        raise InputError(required, " and ".join(parts), "give the checkpoint of this model")
+        mend = "give the checkpoint of this model"
+        if "residual_scales" in unexpected:
+            mend = "its scales stand beside the weights: load it into trace(…).rescaled(rule)"
+        raise InputError(required, " and ".join(parts), mend)
     with torch.no_grad():
         for name, tensor in found.items():
             own[name].copy_(tensor)

@@ -66,6 +66,18 @@ def rescaled_weights(tower: Source, rule: ScalingRule | str | float) -> Rescaled
     ------
     InputError
         For a model without blocks, or a list of scales of another length.
+
+    Examples
+    --------
+    >>> from torch_bridge.networks.architecture import Architecture
+    >>> from torch_bridge.networks.models import build
+    >>> from torch_bridge.tower import trace
+    >>> model = build(Architecture("mlp", depth=4, dimension=3, rule="1"))
+    >>> tower = trace(model, torch.ones(1, 3, dtype=torch.float64))
+    >>> found = rescaled_weights(tower, "1/n")
+    >>> outer = "branches.0.outer.weight"
+    >>> found.folded, bool(torch.equal(found.tensors[outer], model.state_dict()[outer] / 4))
+    (True, True)
     """
     chosen = ScalingRule.of(rule)
     scales, factor = scales_of(chosen, tower)
@@ -98,6 +110,16 @@ def fixup_weights(tower: Source) -> RescaledWeights:
     ------
     InputError
         As :func:`~torch_bridge.measuring.fixup.fixup`.
+
+    Examples
+    --------
+    >>> from torch_bridge.networks.architecture import Architecture
+    >>> from torch_bridge.networks.models import build
+    >>> from torch_bridge.tower import trace
+    >>> model = build(Architecture("mlp", depth=4, dimension=3, rule="1"))
+    >>> tower = trace(model, torch.ones(1, 3, dtype=torch.float64))
+    >>> fixup_weights(tower).tensors["branches.0.outer.weight"].abs().max().item()
+    0.0
     """
     state = fixup(tower).state_dict()
     tensors = {name: tensor.detach().clone() for name, tensor in state.items()}
@@ -112,6 +134,18 @@ def save_rescaled(weights: RescaledWeights, path: str | os.PathLike[str]) -> Pat
     ------
     InputError
         When the file cannot be written.
+
+    Examples
+    --------
+    >>> from torch_bridge.networks.architecture import Architecture
+    >>> from torch_bridge.networks.models import build
+    >>> from torch_bridge.tower import trace
+    >>> model = build(Architecture("mlp", depth=4, dimension=3, rule="1"))
+    >>> tower = trace(model, torch.ones(1, 3, dtype=torch.float64))
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_rescaled(rescaled_weights(tower, "1/n"), f"{folder}/a.safetensors").name
+    'a.safetensors'
     """
     # Tied weights share memory, which the format does not have: each name gets its own copy.
     tensors = {name: t.cpu().contiguous().clone() for name, t in weights.tensors.items()}
@@ -124,6 +158,8 @@ def _factors(tower: Source, scales: list[float], factor: float) -> tuple[dict[in
         return {}, "the rule scales whole blocks, skips included"
     if 0 in scales:
         return {}, "a scale of 0 in the weights would erase them"
+    if not tower.has_graph:
+        return {}, "no graph tells where a branch that was named by hand ends"
     captured = tower.captured()
     names = placeholder_names(tower.model, captured)
     own = tower.model.state_dict(keep_vars=True)

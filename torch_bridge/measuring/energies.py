@@ -42,13 +42,13 @@ def products(left: Tensor, right: Tensor) -> Tensor:
     return (x * y).sum(dim=1)
 
 
-def check_signal(name: str, parts: dict[str, Tensor]) -> None:
+def check_signal(number: int, name: str, parts: dict[str, Tensor]) -> None:
     """Refuse a block whose signal has entries that are not finite.
 
     Parameters
     ----------
-    name : str
-        Of the block.
+    number, name : int and str
+        Of the block, counted from 1.
     parts : mapping from word to Tensor
         What goes in and comes out, in the order of the computation.
 
@@ -61,6 +61,6 @@ def check_signal(name: str, parts: dict[str, Tensor]) -> None:
         if bool(torch.isfinite(signal).all()):
             continue
         kind = "nan" if bool(torch.isnan(signal).any()) else "infinity"
-        came = f"{kind} first in the {word} of block {name}"
+        came = f"{kind} first in the {word} of block {number} ({name})"
         mend = "check its weights and the inputs, or use dtype float64 if the signal overflows"
         raise InputError("a finite signal in every block", came, mend)

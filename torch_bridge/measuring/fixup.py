@@ -85,6 +85,7 @@ def _layers(captured: CapturedModel, addition: Addition) -> tuple[set[str], int]
     weights: set[str] = set()
     counts: dict[fx.Node, int] = {}
     start = _upstream(addition.skip)
+    inside = set().union(*map(_upstream, addition.branches))
     for node in captured.graph.nodes:
         above = [counts[source] for source in node.all_input_nodes if source in counts]
         if node is addition.skip or node in start or (not above and node.op == "placeholder"):
@@ -92,7 +93,7 @@ def _layers(captured: CapturedModel, addition: Addition) -> tuple[set[str], int]
             continue
         own = _weight(node, captured)
         counts[node] = max(above, default=0) + (own is not None)
-        if own is not None and any(node in _upstream(branch) for branch in addition.branches):
+        if own is not None and node in inside:
             weights.add(own)
     return weights, max(counts[branch] for branch in addition.branches)
 

@@ -152,6 +152,21 @@ def measure(
     InputError
         For a model without blocks, a signal that is not finite (naming the block where that
         begins), an output that has no real floating-point tensor, a loss of another kind.
+
+    Examples
+    --------
+    >>> from torch_bridge.tower import trace
+    >>> class Twice(torch.nn.Linear):
+    ...     def forward(self, x):
+    ...         return x + super().forward(x)
+    >>> model = torch.nn.Sequential(Twice(2, 2, bias=False), Twice(2, 2, bias=False))
+    >>> with torch.no_grad():
+    ...     _ = [layer.weight.copy_(torch.eye(2)) for layer in model]
+    >>> found = measure(trace(model, torch.ones(3, 2)))
+    >>> found.growth, found.samples, [block.sum_energy for block in found.blocks]
+    (16.0, 3, [8.0, 32.0])
+    >>> found.blocks[0].share, round(found.blocks[0].cosine, 6)
+    (0.5, 1.0)
     """
     scales, factor = scales_of(rule, blocks)
     recorder = _Recorder(blocks, scales, factor)
@@ -207,7 +222,8 @@ class _Recorder:
             nonlocal first, last
             if self.factor != 1:
                 total = total * self.factor
-            check_signal(self.names[number], {"skip": skip, "branch": branch, "sum": total})
+            parts = {"skip": skip, "branch": branch, "sum": total}
+            check_signal(number + 1, self.names[number], parts)
             skip = skip.expand_as(total)
             signals = [energies(skip), energies(branch), products(skip, branch), energies(total)]
             rows = torch.stack(signals, dim=1).cpu().numpy()
@@ -236,7 +252,7 @@ class _Recorder:
         found = torch.autograd.grad(probe, list(sums.values()), allow_unused=True)
         for (number, total), slope in zip(sums.items(), found, strict=True):
             slope = torch.zeros_like(total) if slope is None else slope
-            check_signal(self.names[number], {"gradient": slope})
+            check_signal(number + 1, self.names[number], {"gradient": slope})
             self.slopes[number].add(energies(slope).cpu().numpy()[:, None])
         self.with_slopes = True
 

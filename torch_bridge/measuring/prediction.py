@@ -22,7 +22,8 @@ activation between blocks) a new stream begins with that skip as its x_0.
 
 The *degree* h of a branch says how its output grows with its input, :math:`\|f(sx)\| \propto s^h`:
 1 for a ReLU branch without biases, 0 behind a normalisation. It comes from a second straight pass
-at twice the signal. Source: derived.
+at twice the signal, from those blocks whose skip is then another: one that was computed before the
+first block, as in a U-Net, is not. Source: derived.
 """
 
 from __future__ import annotations
@@ -133,11 +134,22 @@ def predict(
     InputError
         For a model without blocks, a list of scales of another length, or a signal that is not
         finite.
+
+    Examples
+    --------
+    >>> from torch_bridge.networks.architecture import Architecture
+    >>> from torch_bridge.networks.models import build
+    >>> from torch_bridge.tower import trace
+    >>> model = build(Architecture("mlp", depth=4, dimension=64, rule="1"), seed=1)
+    >>> x = torch.randn(32, 64, generator=torch.Generator().manual_seed(0)).double()
+    >>> found = predict(trace(model, x))
+    >>> 12 < found.growth < 20, round(found.degree, 6)  # 2^4: every block doubles the energy
+    (True, 1.0)
     """
     scales, factor = scales_of(rule, blocks)
     coherent = _Straight(blocks, scales, factor, with_products=True)
     incoherent = _Straight(blocks, scales, factor, with_products=False)
-    plain, doubled = np.zeros(len(scales)), np.zeros(len(scales))
+    plain, doubled = np.zeros((2, len(scales))), np.zeros((2, len(scales)))
     with torch.no_grad():
         for batch in as_batches(batches, blocks):
             ratios, branches = coherent.run(batch)
@@ -177,6 +189,21 @@ def parting(
     -------
     str or None
         The block's name.
+
+    Examples
+    --------
+    >>> from torch_bridge.networks.architecture import Architecture
+    >>> from torch_bridge.networks.models import build
+    >>> from torch_bridge.tower import trace
+    >>> model = build(Architecture("mlp", depth=4, dimension=64, rule="1"), seed=1)
+    >>> x = torch.randn(32, 64, generator=torch.Generator().manual_seed(0)).double()
+    >>> tower = trace(model, x)
+    >>> from torch_bridge.measuring.measure import measure
+    >>> measured = measure(tower, gradients=False)
+    >>> parting(measured, predict(tower)) is None
+    True
+    >>> parting(measured, predict(tower, rule="1/n"))  # of another model: the first block says so
+    'branches.0'
     """
     for ours, theirs in zip(predicted.blocks, measured.blocks, strict=True):
         if not abs(theirs.sum_energy - ours.sum_energy) <= tolerance * ours.sum_energy:
@@ -197,15 +224,14 @@ class _Straight:
         self.coherence = CoherenceMeter()
 
     def run(self, batch: Batch) -> tuple[dict[int, Tensor], _Floats]:
-        """One pass; how much each stream was stretched, and the mean energy of every branch."""
+        """One pass; how much each stream was stretched, and energies as of :func:`_doubled`."""
         ratios: dict[int, Tensor] = {}
-        found = np.zeros(len(self.scales))
+        found = np.zeros((2, len(self.scales)))
         stream: _Stream | None = None
 
         def observe(number: int, skip: Tensor, branch: Tensor, total: Tensor) -> Tensor:
             nonlocal stream
-            name = self.blocks.names[number]
-            check_signal(name, {"skip": skip, "branch": branch})
+            check_signal(number + 1, self.blocks.names[number], {"skip": skip, "branch": branch})
             if stream is None or skip is not stream.given:
                 stream = _Stream(skip.expand(total.shape))
             before, own = stream.energy, energies(branch).expand_as(stream.energy)
@@ -213,7 +239,7 @@ class _Straight:
             rows = torch.stack([before, own, stream.energy], dim=1).cpu().numpy()
             self.moments[number].add(rows)
             self.sizes[number] = (skip[:1].numel(), total[:1].numel())
-            found[number] = rows[:, 1].mean()
+            found[:, number] = float(energies(skip).mean()), rows[:, 1].mean()
             self.coherence.add(branch)
             ratios[number] = stream.ratio
             return stream.given
@@ -257,14 +283,14 @@ class _Stream:
 def _doubled(
     blocks: Blocks, scales: list[float], batch: Batch, ratios: dict[int, Tensor]
 ) -> _Floats:
-    """Mean branch energies of the same straight pass with every signal twice as large."""
-    found = np.zeros(len(scales))
+    """Mean energies of skips and branches, shape (2, n), with every signal twice as large."""
+    found = np.zeros((2, len(scales)))
     origin: Tensor | None = None
     given: Tensor | None = None
 
     def observe(number: int, skip: Tensor, branch: Tensor, total: Tensor) -> Tensor:
         nonlocal origin, given
-        found[number] = float(energies(branch).mean())
+        found[:, number] = float(energies(skip).mean()), float(energies(branch).mean())
         if origin is None:
             origin = 2 * skip.expand(total.shape)
         elif skip is not given:  # a later stream starts from what is doubled already
@@ -277,12 +303,11 @@ def _doubled(
 
 
 def _degrees(plain: _Floats, doubled: _Floats) -> list[float | None]:
-    """h from energies at one and two times the signal; the first block saw no doubled signal."""
-    usable = (plain > 0) & (doubled > 0)
-    usable[0] = False
+    """h from the energies of skips and branches, where doubling the signal reached the skip."""
+    usable = (plain[0] != doubled[0]) & (plain[1] > 0) & (doubled[1] > 0)
     return [
         0.5 * math.log2(twice / once) if use else None
-        for once, twice, use in zip(plain, doubled, usable, strict=True)
+        for once, twice, use in zip(plain[1], doubled[1], usable, strict=True)
     ]
 
 

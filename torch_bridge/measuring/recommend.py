@@ -5,6 +5,7 @@ what the branches do         rule         why
 ============================ ============ ======================================================
 the energy stays within TAME ``1``        nothing has to be tamed
 their input is normalised    ``1``        every block adds the same energy (G4)
+grow no more than the rest   ``1``        without any branch the growth stays above TAME
 point in random directions   c/sqrt(n)    energies add up: Σ λ² must stay bounded (G1)
 share a direction            c/n          amplitudes add up: Σ λ must stay bounded (G3, G6)
 cosines fade with distance   c*n^-β       in between, β fitted
@@ -77,6 +78,18 @@ def recommend(
     ------
     InputError
         For a model without blocks or a signal that is not finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch_bridge.networks.architecture import Architecture
+    >>> from torch_bridge.networks.models import build
+    >>> from torch_bridge.tower import trace
+    >>> model = build(Architecture("mlp", depth=8, dimension=64, rule="1"), seed=1)
+    >>> x = torch.randn(16, 64, generator=torch.Generator().manual_seed(0)).double()
+    >>> found = recommend(trace(model, x))
+    >>> found.rule, found.growth_before > 100, found.growth_after < 4
+    ('1/sqrt(n)', True, True)
     """
     batch = next(as_batches(batches, blocks))
     inputs = [_as_given(batch)]
@@ -97,6 +110,13 @@ def recommend(
             f"Branches see a normalised signal (twice the signal gives them {more:.2f} times the "
             "energy), so that growth is additive, not exponential: as with λ_l = 1/√l, later "
             "blocks matter less and less, and no scale is needed."
+        )
+        return Recommendation("1", reason, before, before)
+    floor = predict(blocks, inputs, rule="0").growth
+    if floor > TAME:
+        reason = (
+            f"Without any branch the energy would still grow by a factor of {floor:.3g}: what "
+            "lies between the blocks makes it grow, and no scale of the branches tames that."
         )
         return Recommendation("1", reason, before, before)
     found = predicted.coherence

@@ -42,6 +42,10 @@ class Source(Protocol):
         """The blocks' names."""
 
     @property
+    def has_graph(self) -> bool:
+        """Whether the blocks were found in the model's graph."""
+
+    @property
     def example(self) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         """The inputs that it was traced with."""
 

@@ -45,7 +45,8 @@ def as_batches(batches: Iterable[Any] | None, blocks: Blocks) -> Iterator[Batch]
     batches : iterable, optional
         Of tensors, of tuples or lists whose first items are the model's positional arguments
         (what follows, such as labels, is left out), or of mappings to its named arguments. By
-        default the example that the model was traced with, once.
+        default the example that the model was traced with, once. Tensors are brought to the device
+        and the floating-point type of the example's.
     blocks : Blocks
         The traced model; its example tells how many positional arguments there are.
 
@@ -61,11 +62,11 @@ def as_batches(batches: Iterable[Any] | None, blocks: Blocks) -> Iterator[Batch]
     number = 0
     for number, batch in enumerate(batches, 1):
         if isinstance(batch, Mapping):
-            yield (), batch
+            yield (), {name: _like(value, kwargs.get(name)) for name, value in batch.items()}
         elif isinstance(batch, Tensor):
-            yield (batch,), kwargs
+            yield (_like(batch, args[0] if args else None),), kwargs
         elif isinstance(batch, Sequence) and not isinstance(batch, str) and len(batch) >= len(args):
-            yield tuple(batch[: len(args)]), kwargs
+            yield tuple(map(_like, batch[: len(args)], args)), kwargs
         else:
             kind = type(batch).__name__
             came = f"batch {number} of type {kind}" + (
@@ -77,3 +78,11 @@ def as_batches(batches: Iterable[Any] | None, blocks: Blocks) -> Iterator[Batch]
             )
     if not number:
         raise InputError("at least one batch", "none", "check that the iterable is not used up")
+
+
+def _like(value: Any, example: Any) -> Any:
+    """A tensor on the device, and of the floating-point type, of another."""
+    if not (isinstance(value, Tensor) and isinstance(example, Tensor)):
+        return value
+    both = value.is_floating_point() and example.is_floating_point()
+    return value.to(example.device, example.dtype if both else None)

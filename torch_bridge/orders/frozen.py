@@ -24,6 +24,7 @@ from torch import Tensor, fx
 
 from expansion.checking import check_count
 from torch_bridge.orders.frozen_rules import Freezing, freezing
+from torch_bridge.orders.linear import LINEAR
 from torch_bridge.orders.memory import refuse_too_large
 from torch_bridge.orders.plan import Step, argument_names, kept_plan, operation
 from torch_bridge.orders.polynomial import Polynomial
@@ -159,14 +160,15 @@ class _FrozenAlgebra:
         if not step.terms:
             return value
         treated = self.treated[step.node]
-        if treated.what:
-            self.frozen[_name(step.node)] = self._told(step.node, treated.what)
         live = arguments | {
             name: cut(_polynomial(call.arguments[name]), step.terms)
             for name in treated.live
             if name in arguments
         }
         found = treated.run(Call(call.target, call.name, live, step.terms), value, arguments)
+        whole = f"{call.name} as a whole" if found is None and call.name in LINEAR else ""
+        if what := treated.what or whole:
+            self.frozen[_name(step.node)] = self._told(step.node, what)
         return _joined(value, found)
 
     def _told(self, node: fx.Node, what: str) -> str:

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from torch_bridge.orders.derivatives import taylor_coefficients
-from torch_bridge.orders.gates import CONSTANT, GATES
+from torch_bridge.orders.gates import CONSTANT, GATES, POOLS, dropped
 from torch_bridge.orders.linear import FACTORS, LINEAR, LINEAR_IN, choose, counted
 from torch_bridge.orders.polynomial import Polynomial, add, multiply
 from torch_bridge.orders.propagation import Call
@@ -58,7 +58,10 @@ class Freezing:
 
 
 def _linear(call: Call, _: Any, __: Mapping[str, Any]) -> Any:
-    return LINEAR[call.name](call)
+    try:
+        return LINEAR[call.name](call)
+    except NotImplementedError:  # it is not linear with these options
+        return None
 
 
 def _as_a_whole(_: Call, __: Any, ___: Mapping[str, Any]) -> None:
@@ -189,10 +192,14 @@ def _larger(call: Call, value: Tensor, visited: Mapping[str, Any]) -> Polynomial
 
 
 def _pool(call: Call, value: Any, _: Mapping[str, Any]) -> list[Any]:
-    stack, indices = call["self"].stack, value[1]
-    where = indices.flatten(-2).expand(len(stack), *indices.shape[:-2], -1)
-    taken = stack.flatten(-2).gather(-1, where)
+    stack, indices, rank = call["self"].stack, value[1], POOLS[call.name]
+    where = indices.flatten(-rank).expand(len(stack), *indices.shape[:-rank], -1)
+    taken = stack.flatten(-rank).gather(-1, where)
     return [Polynomial(taken.reshape(len(stack), *indices.shape)), indices]
+
+
+def _dropout(call: Call, value: Any, _: Mapping[str, Any]) -> list[Any]:
+    return [dropped(call, value[1]), value[1]]
 
 
 _GATED = (
@@ -224,7 +231,8 @@ _BY_NAME: Mapping[str, Freezing] = {
     "_softmax": Freezing(("self",), _softmax, "gate and denominator of {name}"),
     "_log_softmax": Freezing(("self",), _log_softmax, "denominator of {name}"),
     "linalg_vector_norm": Freezing(("self",), _norm, "direction of {name}"),
-    "max_pool2d_with_indices": Freezing(("self",), _pool, "choice of {name}"),
+    "native_dropout": Freezing(("input",), _dropout, "choice of {name}"),
+    **dict.fromkeys(POOLS, Freezing(("self",), _pool, "choice of {name}")),
     **dict.fromkeys(
         ("amax", "amin", "max", "min", "sort", "topk"),
         Freezing(("self",), _choice, "choice of {name}"),

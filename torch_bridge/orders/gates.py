@@ -8,39 +8,52 @@ exact as long as no kink is crossed (THEORY E5, M3).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from torch_bridge.orders.linear import Rule, choose, counted, first_stack
 from torch_bridge.orders.polynomial import Polynomial, add, multiply, product
 from torch_bridge.orders.propagation import Call
 from torch_bridge.orders.recurrences import FUNCTIONS
 
-__all__ = ["CONSTANT", "GATES", "leading", "pooled_positions"]
+__all__ = ["CONSTANT", "GATES", "POOLS", "dropped", "leading", "pooled_positions"]
 
 # What does not move with z at all, or only by jumps: a plain value, found at order 0.
 CONSTANT = frozenset(
     {
         "any",
         "all",
+        "argsort",
+        "bernoulli",
+        "bitwise_and",
+        "bitwise_not",
+        "bitwise_or",
         "bucketize",
         "ceil",
         "empty_like",
         "floor",
         "full_like",
+        "histc",
         "isfinite",
         "isinf",
         "isnan",
+        "logical_and",
+        "logical_not",
+        "logical_or",
+        "logical_xor",
+        "multinomial",
         "new_empty",
+        "new_empty_strided",
         "new_full",
         "new_ones",
         "new_zeros",
         "ones_like",
         "rand_like",
+        "randint_like",
         "randn_like",
         "round",
         "searchsorted",
@@ -170,6 +183,19 @@ def _elu(call: Call) -> Polynomial:
     return choose(positive, multiply(polynomial, scale), Polynomial(below), below)
 
 
+# ---- dropped at random -------------------------------------------------------------------------
+def dropped(call: Call, kept: Tensor) -> Polynomial:
+    """A dropout with a given choice of what is kept."""
+    share = 1.0 if call.get("train") is False else 1 - call["p"]
+    return multiply(call["input"], kept.to(call["input"].stack.dtype) / (share or 1.0))
+
+
+def _dropout(call: Call) -> list[Any]:
+    """One draw for all coefficients."""
+    kept = call.again(input=torch.ones_like(call["input"].stack[0]))[1]
+    return [dropped(call, kept), kept]
+
+
 # ---- the largest of several --------------------------------------------------------------------
 def _chosen(stack: Tensor, sign: int) -> Tensor:
     """Where along the last axis the largest (or smallest) entry is, ties broken by what moves."""
@@ -215,50 +241,94 @@ def _larger(call: Call) -> Polynomial:
 
 
 def _ordered(call: Call) -> list[Any]:
-    """sort and topk: the order of the entries where z starts."""
-    polynomial = call["self"]
-    values, positions = call.again(self=polynomial.start)
-    dim = counted(call.get("dim", -1), values.ndim)
-    everywhere = positions.expand(polynomial.terms, *positions.shape)
-    return [Polynomial(polynomial.stack.gather(dim, everywhere)), positions]
+    """sort and topk: by the first coefficients, and where these are tied by those that follow."""
+    stack = call["self"].stack
+    dim = counted(call.get("dim", -1), stack.ndim - 1)
+    descending = call.get("largest" if call.name == "topk" else "descending", call.name == "topk")
+    positions: Tensor | None = None
+    for coefficient in stack.flip(0):
+        tried = coefficient if positions is None else coefficient.gather(dim, positions)
+        order = torch.argsort(tried, dim=dim, descending=descending, stable=True)
+        positions = order if positions is None else positions.gather(dim, order)
+    assert positions is not None
+    if call.name == "topk":
+        positions = positions.narrow(dim, 0, call["k"])
+    return [
+        Polynomial(stack.gather(dim, positions.expand(len(stack), *positions.shape))),
+        positions,
+    ]
 
 
-def pooled_positions(call: Call, image: Tensor) -> Tensor:
-    """For every window of a 2-D pooling, the flat positions of its pixels; −1 beyond the edge.
+# ---- the largest in every window ---------------------------------------------------------------
+def pooled_positions(call: Call, sizes: Sequence[int]) -> Tensor:
+    """For every window of a pooling, the flat positions of its pixels; −1 beyond the edge.
+
+    Parameters
+    ----------
+    call : Call
+        A maximum over windows, adaptive or not.
+    sizes : sequence of int
+        Of the image's sides that are pooled.
 
     Returns
     -------
     Tensor of int, shape (windows, pixels in one)
     """
-    pair = [list(v) * 2 if len(v) == 1 else list(v) for v in (_listed(call, n) for n in _SHAPE)]
-    kernel, stride, padding, dilation = pair
-    out = call.again(self=image)[0].shape[-2:]
-    sides = []
-    for axis in (1, 0):
-        size = image.shape[axis - 2]
-        needed = (out[axis] - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1
-        sides += [padding[axis], needed - size - padding[axis]]
-    height, width = image.shape[-2:]
-    count = torch.arange(1, height * width + 1, device=image.device, dtype=torch.float64)
-    board = functional.pad(count.reshape(1, 1, height, width), sides)
-    windows = functional.unfold(board, tuple(kernel), tuple(dilation), 0, tuple(stride))
-    return windows[0].T.long() - 1
+    image = call["self"].stack[0]
+    sides = call.again(self=image)[0].shape[-len(sizes) :]
+    find = _adaptive_sides if "adaptive" in call.name else _even_sides
+    flat = torch.zeros((), dtype=torch.long, device=image.device)
+    inside = torch.ones((), dtype=torch.bool, device=image.device)
+    rank = len(sizes)
+    for axis, found in enumerate(find(call, sides, sizes)):
+        shape = [1] * (2 * rank)
+        shape[axis], shape[rank + axis] = found.shape
+        found = found.reshape(shape).to(image.device)
+        flat = flat * sizes[axis] + found
+        inside = inside & (found >= 0) & (found < sizes[axis])
+    windows = math.prod(sides)
+    return torch.where(inside, flat, -1).reshape(windows, -1)
+
+
+def _even_sides(call: Call, out: Sequence[int], sizes: Sequence[int]) -> Iterator[Tensor]:
+    """Along every axis the pixels of every window, shape (windows, pixels)."""
+    rank = len(sizes)
+    kernel, stride, padding, dilation = (_listed(call, n, rank) for n in _SHAPE)
+    for axis in range(rank):
+        starts = torch.arange(out[axis]) * stride[axis] - padding[axis]
+        yield starts[:, None] + torch.arange(kernel[axis]) * dilation[axis]
+
+
+def _adaptive_sides(_: Call, out: Sequence[int], sizes: Sequence[int]) -> Iterator[Tensor]:
+    """Windows from ⌊i S/s⌋ up to ⌈(i + 1) S/s⌉; −1 in those that are shorter than others."""
+    for count, size in zip(out, sizes, strict=True):
+        number = torch.arange(count)
+        starts, ends = number * size // count, -(-(number + 1) * size // count)
+        pixels = starts[:, None] + torch.arange(int((ends - starts).max()))
+        yield torch.where(pixels < ends[:, None], pixels, -1)
 
 
 _SHAPE = ("kernel_size", "stride", "padding", "dilation")
+#: Maxima over windows, and how many sides of an image they pool.
+POOLS: Mapping[str, int] = {
+    "adaptive_max_pool2d": 2,
+    "adaptive_max_pool3d": 3,
+    "max_pool2d_with_indices": 2,
+    "max_pool3d_with_indices": 3,
+}
 
 
-def _listed(call: Call, name: str) -> list[int]:
-    default = {"stride": call["kernel_size"], "padding": [0, 0], "dilation": [1, 1]}.get(name)
+def _listed(call: Call, name: str, rank: int) -> list[int]:
+    default = {"stride": call["kernel_size"], "padding": [0], "dilation": [1]}.get(name)
     found: Any = call.get(name) or default
-    return [int(side) for side in found]
+    return [int(side) for side in found] * (rank if len(found) == 1 else 1)
 
 
 def _max_pool(call: Call) -> list[Any]:
-    stack = call["self"].stack
+    stack, rank = call["self"].stack, POOLS[call.name]
     shape = call.again(self=stack[0])[0].shape
-    positions = pooled_positions(call, stack[0])
-    windows = stack.flatten(-2)[..., positions.clamp(min=0)]
+    positions = pooled_positions(call, stack.shape[-rank:])
+    windows = stack.flatten(-rank)[..., positions.clamp(min=0)]
     outside = torch.where(positions < 0, -torch.inf, 0.0).to(stack.dtype)
     judged = torch.cat([windows[:1] + outside, windows[1:]])
     chosen = _chosen(judged, 1)
@@ -268,6 +338,7 @@ def _max_pool(call: Call) -> list[Any]:
 
 
 GATES: Mapping[str, Rule] = {
+    **dict.fromkeys(POOLS, _max_pool),
     **dict.fromkeys(("eq", "ne", "gt", "ge", "lt", "le"), _comparison),
     **dict.fromkeys(("amax", "amin", "max", "min", "argmax", "argmin"), _largest),
     **dict.fromkeys(("maximum", "minimum", "fmax", "fmin"), _larger),
@@ -278,7 +349,7 @@ GATES: Mapping[str, Rule] = {
     "hardsigmoid": _hard_sigmoid,
     "hardswish": _hard_swish,
     "leaky_relu": _leaky_relu,
-    "max_pool2d_with_indices": _max_pool,
+    "native_dropout": _dropout,
     "_prelu_kernel": _prelu,
     "prelu": _prelu,
     "relu": _relu,

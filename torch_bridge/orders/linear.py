@@ -33,13 +33,15 @@ FACTORS: Mapping[str, tuple[str, str]] = {
     "addmm": ("mat1", "mat2"),
     "baddbmm": ("batch1", "batch2"),
     "linear": ("input", "weight"),
+    "grouped_mm_fallback": ("input", "weight"),
+    "_grouped_mm": ("self", "mat2"),
     "convolution": ("input", "weight"),
 }
 
 # Where another argument than these depends on z, the operation is not linear.
 LINEAR_IN: Mapping[str, frozenset[str]] = {
     "_native_batch_norm_legit_no_training": frozenset({"input"}),
-    "clamp": frozenset({"self", "min", "max"}),
+    "grid_sampler_2d": frozenset({"input"}),
     "masked_fill": frozenset({"self", "value"}),
     "prelu": frozenset({"self"}),
     "_prelu_kernel": frozenset({"self"}),
@@ -50,13 +52,14 @@ LINEAR_IN: Mapping[str, frozenset[str]] = {
 _AS_IT_IS = (
     "neg",
     "positive",
-    "constant_pad_nd",
     "pixel_shuffle",
     "pixel_unshuffle",
     "tril",
     "triu",
+    "view_as_complex",
+    "view_as_real",
 )
-_UNCHANGED = ("alias", "clone", "contiguous", "detach", "lift_fresh_copy", "lift", "view_as_real")
+_UNCHANGED = ("alias", "clone", "contiguous", "detach", "lift_fresh_copy", "lift")
 _RESHAPES = ("view", "reshape", "_unsafe_view")
 # ---- with their dimensions counted from the end ------------------------------------------------
 _FROM_THE_END: Mapping[str, tuple[str, ...]] = {
@@ -83,24 +86,37 @@ _FOLDED: Mapping[str, int] = {
     "avg_pool3d": 5,
     "reflection_pad1d": 3,
     "reflection_pad2d": 4,
+    "reflection_pad3d": 5,
+    "replication_pad1d": 3,
     "replication_pad2d": 4,
+    "replication_pad3d": 5,
+    "_upsample_bicubic2d_aa": 4,
+    "_upsample_bilinear2d_aa": 4,
+    "_upsample_nearest_exact1d": 3,
+    "_upsample_nearest_exact2d": 4,
+    "_upsample_nearest_exact3d": 5,
     "upsample_bicubic2d": 4,
     "upsample_bilinear2d": 4,
     "upsample_linear1d": 3,
     "upsample_nearest1d": 3,
     "upsample_nearest2d": 4,
-    "_upsample_nearest_exact2d": 4,
+    "upsample_nearest3d": 5,
+    "upsample_trilinear3d": 5,
 }
 # ---- under vmap; linear in these arguments together -------------------------------------------
 _UNDER_VMAP: Mapping[str, tuple[str, ...]] = {
+    "_fft_c2c": ("self",),
+    "_fft_c2r": ("self",),
+    "_fft_r2c": ("self",),
     "as_strided": ("self",),
-    "col2im": ("input", "self"),
-    "copy": ("src",),
+    "col2im": ("self",),
+    "diag_embed": ("self",),
     "diagonal": ("self",),
+    "diagonal_scatter": ("self", "src"),
     "embedding": ("weight",),
-    "fft_fft": ("self",),
     "gather": ("self",),
-    "im2col": ("input", "self"),
+    "grid_sampler_2d": ("input",),
+    "im2col": ("self",),
     "index": ("self",),
     "index_add": ("self", "source"),
     "index_put": ("self", "values"),
@@ -238,6 +254,8 @@ def _fold(call: Call, name: str, rank: int, **changes: Any) -> Tensor:
 
 
 def _under_vmap(call: Call) -> Any:
+    if call.get("reduce") is not None:
+        raise NotImplementedError("a scatter that multiplies")
     like = first_stack(call)
     names = [n for n in _UNDER_VMAP[call.name] if isinstance(call.get(n), (Polynomial, Tensor))]
     stacks = [lifted(call[name], like) for name in names]
@@ -249,6 +267,40 @@ def _under_vmap(call: Call) -> Any:
         return call.target(**rest, **dict(zip(names, coefficients, strict=True)))
 
     return _wrapped(torch.vmap(one)(*stacks))
+
+
+# ---- written into another tensor, as in-place operations are once they are functional -----------
+def _copy(call: Call) -> Any:
+    """The source in the shape, type and place of what it is copied over, which is forgotten."""
+    return _written(call, "src")
+
+
+def _fill(call: Call) -> Any:
+    return _written(call, "value")
+
+
+def _written(call: Call, name: str) -> Any:
+    over, source = call["self"], call[name]
+    over = over.stack[0] if isinstance(over, Polynomial) else over
+    if not isinstance(source, Polynomial):
+        return call.target(over, source)
+    stack = aligned(source.stack, over.ndim).to(over)
+    return Polynomial(stack.expand(len(stack), *over.shape))
+
+
+def _scatter(call: Call) -> Any:
+    if "value" not in call.arguments or call.get("reduce") is not None:
+        return _under_vmap(call)
+    return _overwritten(call)
+
+
+def _overwritten(call: Call) -> Polynomial:
+    """A number, or a 0-dim signal, written at some places: it is no more than of its own order."""
+    polynomial, value = call["self"], call["value"]
+    marked = torch.zeros(polynomial.shape, dtype=torch.bool, device=first_stack(call).device)
+    place = torch.scatter if call.name == "scatter" else torch.index_fill
+    marked = place(marked, call["dim"], call["index"], True)
+    return choose(marked, value, polynomial, first_stack(call))
 
 
 # ---- sums --------------------------------------------------------------------------------------
@@ -322,6 +374,10 @@ def _matrices(a: Any, b: Any) -> Polynomial:
         vector = len(a.shape) == 1  # torch.matmul would take the stack for a matrix, and be right
         if vector and b.ndim > 2:
             return Polynomial((a.stack[(slice(None), *[None] * (b.ndim - 1))] @ b).squeeze(-2))
+        if a.stack.ndim == 3 and b.ndim == 2 and a.stack.is_contiguous():  # saves checks
+            terms, rows, inner = a.stack.shape
+            product = torch.mm(a.stack.view(terms * rows, inner), b)
+            return Polynomial(product.view(terms, rows, b.shape[1]))
         return Polynomial(aligned(a.stack, b.ndim if b.ndim > 2 else 0) @ b)
     if len(b.shape) == 1:
         if a.ndim == 1:
@@ -334,6 +390,15 @@ def _matrices(a: Any, b: Any) -> Polynomial:
 def _product_of_matrices(call: Call) -> Polynomial:
     first, second = FACTORS[call.name]
     return _matrices(call[first], call[second])
+
+
+def _grouped_product(call: Call) -> Polynomial:
+    """Rows times the matrix of their group: mixtures of experts."""
+    names = [n for n in FACTORS[call.name] if isinstance(call[n], Polynomial)]
+    if len(names) > 1 or call.get("bias") is not None:
+        raise NotImplementedError("a grouped product of two series")
+    rows = [call.again(**{names[0]: row}) for row in call[names[0]].stack]
+    return Polynomial(torch.stack(rows))
 
 
 def _matrix_product_and_sum(call: Call) -> Polynomial:
@@ -409,6 +474,10 @@ LINEAR: Mapping[str, Rule] = {
     **dict.fromkeys(_FOLDED, _folded),
     **dict.fromkeys(_UNDER_VMAP, _under_vmap),
     "constant_pad_nd": _padding,
+    "copy": _copy,
+    "fill": _fill,
+    "index_fill": _overwritten,
+    "scatter": _scatter,
     "_to_copy": _to,
     "to": _to,
     "permute": _permute,
@@ -428,6 +497,7 @@ LINEAR: Mapping[str, Rule] = {
     "div": _divide,
     **dict.fromkeys(("mm", "bmm", "mv", "dot", "matmul"), _product_of_matrices),
     **dict.fromkeys(("addmm", "baddbmm"), _matrix_product_and_sum),
+    **dict.fromkeys(("_grouped_mm", "grouped_mm_fallback"), _grouped_product),
     "linear": _linear,
     "convolution": _convolution,
     "_native_batch_norm_legit_no_training": _normalised_by_statistics,

@@ -10,9 +10,13 @@ from torch import Tensor
 from expansion.errors import InputError
 from torch_bridge.orders.plan import Plan
 
-__all__ = ["free_memory", "refuse_too_large"]
+__all__ = ["TooLargeError", "free_memory", "refuse_too_large"]
 
 _NEVER_ASKED = 1 << 26  # bytes that any machine has
+
+
+class TooLargeError(InputError):
+    """A request whose signals would not fit into memory."""
 
 
 def free_memory(device: torch.device) -> int | None:
@@ -53,7 +57,7 @@ def refuse_too_large(
 
     Raises
     ------
-    InputError
+    TooLargeError
         With the estimate.
     """
     needed = plan.total if differentiable else plan.most
@@ -66,7 +70,7 @@ def refuse_too_large(
     if budget is not None and needed > budget:
         required = f"orders whose signals fit into {_in_words(budget)}"
         came = f"order {order}, which needs about {_in_words(needed)}"
-        raise InputError(required, came, "ask for a lower order or give a smaller batch")
+        raise TooLargeError(required, came, "ask for a lower order or give a smaller batch")
 
 
 def _in_words(size: int) -> str:

@@ -87,9 +87,11 @@ def _normalised(
     return result, mean, torch.stack(gain), variance
 
 
-def _affine(stack: Tensor, weight: Any, bias: Any) -> Polynomial:
+def _affine(stack: Tensor, weight: Any, bias: Any, terms: int) -> Polynomial:
     result = Polynomial(stack)
-    if weight is not None:
+    if isinstance(weight, Polynomial):
+        result = product(result, weight, terms)
+    elif weight is not None:
         result = multiply(result, weight)
     return result if bias is None else add(result, bias)
 
@@ -98,7 +100,7 @@ def _layer_norm(call: Call) -> Any:
     stack = call["input"].stack
     dims = list(range(-len(call["normalized_shape"]), 0))
     result, mean, gain, _ = _normalised(stack, dims, call.get("eps", 1e-5), call.terms)
-    found = _affine(result, call.get("weight"), call.get("bias"))
+    found = _affine(result, call.get("weight"), call.get("bias"), call.terms)
     if call.name == "layer_norm":
         return found
     return [found, Polynomial(mean), Polynomial(gain)]
@@ -111,13 +113,15 @@ def _group_norm(call: Call) -> Any:
     result, mean, gain, _ = _normalised(grouped, [-1], call.get("eps", 1e-5), call.terms)
     channels = [-1] + [1] * (len(shape) - 3)
     weight, bias = (_reshaped(call.get(name), channels) for name in ("weight", "bias"))
-    found = _affine(result.reshape(len(result), *shape[1:]), weight, bias)
+    found = _affine(result.reshape(len(result), *shape[1:]), weight, bias, call.terms)
     if call.name == "group_norm":
         return found
     return [found, Polynomial(mean.squeeze(-1)), Polynomial(gain.squeeze(-1))]
 
 
 def _reshaped(value: Any, shape: list[int]) -> Any:
+    if isinstance(value, Polynomial):
+        return Polynomial(value.stack.reshape(value.terms, *shape))
     return None if value is None else value.reshape(shape)
 
 
@@ -129,7 +133,7 @@ def _batch_norm(call: Call) -> list[Any]:
     channels = [-1] + [1] * (rank - 2)
     result, mean, gain, variance = _normalised(stack, dims, call["eps"], call.terms)
     weight, bias = (_reshaped(call.get(name), channels) for name in ("weight", "bias"))
-    found = _affine(result, weight, bias)
+    found = _affine(result, weight, bias, call.terms)
     flat = [s.reshape(len(s), -1) for s in (mean, gain, torch.stack(variance))]
     kept = [found, Polynomial(flat[0]), Polynomial(flat[1])]
     if call.name != "_native_batch_norm_legit_functional":

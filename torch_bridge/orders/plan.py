@@ -7,7 +7,7 @@ signals will need is known in advance.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -39,8 +39,17 @@ class Step:
         Whose values nobody needs afterwards.
     target : Any
         What is called.
-    names : tuple of str or None
-        The arguments in the schema of an operation of PyTorch.
+    name : str
+        Of the operation, for all its overloads.
+    slots : tuple of (str, Any, bool) or None
+        The arguments by their names in the schema of an operation of PyTorch, and whether each has
+        a node in it; None for anything else.
+    product : Step or None
+        Of an addition with one branch, the matrix product that this branch is, where nothing else
+        reads it: it is added in the same kernel and has no step of its own.
+    reuses : bool
+        Whether the sum may take the memory of its skip: that is such a sum too, which nobody will
+        read again, and what was made of it has memory of its own.
     """
 
     node: fx.Node
@@ -49,7 +58,10 @@ class Step:
     sources: tuple[fx.Node, ...]
     last_uses: tuple[fx.Node, ...]
     target: Any
-    names: tuple[str, ...] | None
+    name: str
+    slots: tuple[tuple[str, Any, bool], ...] | None
+    product: Step | None = None
+    reuses: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +125,7 @@ def _plan(captured: CapturedModel, order: int, wants: Wants | None) -> Plan:
     numbers = {addition.sum: i for i, addition in enumerate(captured.additions)}
     inputs: dict[fx.Node, tuple[fx.Node, ...]] = {}
     asked: dict[fx.Node, int] = {}
+    products: dict[fx.Node, fx.Node] = {}
 
     def ask(node: fx.Node, terms: int) -> None:
         asked[node] = max(asked.get(node, 0), terms)
@@ -126,10 +139,14 @@ def _plan(captured: CapturedModel, order: int, wants: Wants | None) -> Plan:
         terms = asked[node]
         if node in numbers:
             addition = captured.additions[numbers[node]]
-            inputs[node] = (addition.skip, *addition.branches)
+            branches = addition.branches
+            if terms > 1 and wants is None and _is_product(branches, node, numbers):
+                products[node] = branches[0]
+                branches = tuple(branches[0].all_input_nodes)
+            inputs[node] = (addition.skip, *branches)
             ask(addition.skip, terms)
             if terms > 1 or wants is not None:
-                for branch in addition.branches:
+                for branch in branches:
                     ask(branch, max(terms - 1, 0))
         else:
             inputs[node] = tuple(node.all_input_nodes)
@@ -142,12 +159,54 @@ def _plan(captured: CapturedModel, order: int, wants: Wants | None) -> Plan:
         sources = tuple(dict.fromkeys(source for source in inputs[node] if source in asked))
         last = tuple(source for source in sources if source not in used)
         used.update(sources)
-        names = argument_names(node.target) if hasattr(node.target, "_schema") else None
-        steps.append(Step(node, asked[node], numbers.get(node), sources, last, node.target, names))
+        product, reuses = None, False
+        if node in products:
+            part, skip = products[node], captured.additions[numbers[node]].skip
+            reads = tuple(part.all_input_nodes)
+            product = Step(part, asked[node] - 1, None, reads, (), *_called(part))
+            reuses = skip in last and skip in products and _only_copied(skip, node, reads)
+        numbered = (node, asked[node], numbers.get(node), sources, last)
+        steps.append(Step(*numbered, *_called(node), product, reuses))
     ordered = tuple(reversed(steps))
     (outputs,) = output.args
     assert isinstance(outputs, (tuple, list))
     return Plan(ordered, tuple(outputs), _memory(ordered, free=True), _memory(ordered, free=False))
+
+
+def _is_product(branches: Sequence[fx.Node], total: fx.Node, sums: Container[fx.Node]) -> bool:
+    """Whether an addition is skip + A B, with a product that nothing else reads."""
+    if len(branches) != 1 or branches[0] in sums:
+        return False
+    is_product = branches[0].op == "call_function" and operation(branches[0].target) in _PRODUCTS
+    return is_product and list(branches[0].users) == [total]
+
+
+_PRODUCTS = frozenset({"mm", "addmm"})
+# Operations whose rules give results in memory of their own.
+_COPYING = frozenset({"mm", "addmm", "convolution", "native_layer_norm", "tanh", "gelu"})
+
+
+def _only_copied(node: fx.Node, total: fx.Node, factors: Sequence[fx.Node]) -> bool:
+    """Whether all that is made of a value beside one sum is in memory of its own by then."""
+    users = [user for user in node.users if user is not total]
+    return node not in factors and all(
+        user.op == "call_function" and operation(user.target) in _COPYING for user in users
+    )
+
+
+def _called(node: fx.Node) -> tuple[Any, str, tuple[tuple[str, Any, bool], ...] | None]:
+    """Target, name and slots of a step."""
+    if not hasattr(node.target, "_schema"):
+        return node.target, "", None
+    bound = dict(zip(argument_names(node.target), node.args, strict=False)) | node.kwargs
+    slots = tuple((name, value, _has_nodes(value)) for name, value in bound.items())
+    return node.target, operation(node.target), slots
+
+
+def _has_nodes(argument: Any) -> bool:
+    if isinstance(argument, (list, tuple)):
+        return any(map(_has_nodes, argument))
+    return isinstance(argument, fx.Node)
 
 
 def _memory(steps: Sequence[Step], *, free: bool) -> int:

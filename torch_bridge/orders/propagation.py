@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, fx
 
 from expansion.errors import InputError
-from torch_bridge.orders.plan import Plan, Step, operation
+from torch_bridge.orders.plan import Plan, Step
 from torch_bridge.orders.polynomial import Polynomial
 from torch_bridge.tracing.captured import CapturedModel
 from torch_bridge.tracing.runner import check_scales
@@ -73,7 +73,7 @@ class Algebra(Protocol):
         ...
 
     def sum(self, step: Step, skip: Any, branches: Sequence[Any], scale: Any) -> Any:
-        """skip + λ z Σ branches."""
+        """skip + λ z Σ branches; a branch that the plan has put off comes as its call."""
         ...
 
 
@@ -105,6 +105,8 @@ def walk(
         if step.number is not None:
             addition = captured.additions[step.number]
             branches = [values[b] for b in addition.branches if b in values]
+            if step.product is not None:
+                branches = [_call(step.product, values)]
             value = algebra.sum(step, values[addition.skip], branches, scales[step.number])
         elif node.op == "placeholder":
             value = inputs[node.name] if node.name in inputs else captured.state[node.name]
@@ -119,22 +121,32 @@ def walk(
 def _compute(
     captured: CapturedModel, step: Step, algebra: Algebra, values: dict[fx.Node, Any]
 ) -> Any:
-    node, target, element = step.node, step.target, algebra.element
-    arguments = [_resolved(a, values) for a in node.args]
-    if target is operator.getitem:
-        return arguments[0][arguments[1]]
-    named = {name: _resolved(a, values) for name, a in node.kwargs.items()}
-    if not any(_has(values[source], element) for source in step.sources):
-        return target(*arguments, **named)
-    if step.names is None:
-        came = f"{target} {_where(captured, node)}"
-        raise InputError("operations of PyTorch on every signal", came, "name the blocks by hand")
-    bound = dict(zip(step.names, arguments, strict=False)) | named
+    if step.target is operator.getitem:
+        arguments: Any = step.node.args
+        return values[arguments[0]][arguments[1]]
+    live = _any_is([values[source] for source in step.sources], algebra.element)
+    if step.slots is None:
+        if live:
+            came = f"{step.target} {_where(captured, step.node)}"
+            mend = "name the blocks by hand"
+            raise InputError("operations of PyTorch on every signal", came, mend)
+        named = {name: _resolved(a, values) for name, a in step.node.kwargs.items()}
+        return step.target(*[_resolved(a, values) for a in step.node.args], **named)
+    call = _call(step, values)
+    if not live:
+        named = step.node.kwargs  # PyTorch is slower at names than at places
+        return call.target(**call.arguments) if named else call.target(*call.arguments.values())
     try:
-        return algebra.apply(step, Call(target, operation(target), bound, step.terms))
+        return algebra.apply(step, call)
     except InputError as error:
-        came = f"{error.came} {_where(captured, node)}"
+        came = f"{error.came} {_where(captured, step.node)}"
         raise InputError(error.required, came, error.mend) from error
+
+
+def _call(step: Step, values: Mapping[fx.Node, Any]) -> Call:
+    assert step.slots is not None
+    bound = {name: _resolved(a, values) if nodes else a for name, a, nodes in step.slots}
+    return Call(step.target, step.name, bound, step.terms)
 
 
 def _resolved(argument: Any, values: Mapping[fx.Node, Any]) -> Any:
@@ -145,10 +157,13 @@ def _resolved(argument: Any, values: Mapping[fx.Node, Any]) -> Any:
     return argument
 
 
-def _has(value: Any, element: type) -> bool:
-    if isinstance(value, (list, tuple)):
-        return any(_has(entry, element) for entry in value)
-    return isinstance(value, element)
+def _any_is(values: Sequence[Any], element: type) -> bool:
+    for value in values:
+        if isinstance(value, element):
+            return True
+        if isinstance(value, (list, tuple)) and _any_is(value, element):
+            return True
+    return False
 
 
 def _where(captured: CapturedModel, node: fx.Node) -> str:

@@ -116,23 +116,33 @@ def _scaled(u: Series, factor: float) -> list[Tensor]:
 
 def tanh(u: Series, terms: int, out: Series | None = None) -> list[Tensor]:
     """tanh: g = 1 − y²."""
-    y = [torch.tanh(u[0], out=_row(out, 0))]
-    slope = [1 - y[0] * y[0]]
-    for k in range(1, terms):
-        y.append(integrated(u, slope, k, _row(out, k)))
-        if k + 1 < terms:
-            slope.append(squared(y, k).neg_())
-    return y
+    start = torch.tanh(u[0], out=_row(out, 0))
+    return _by_its_square(u, start, 1 - start * start, start * -2, terms, out)
 
 
 def sigmoid(u: Series, terms: int, out: Series | None = None) -> list[Tensor]:
     """1/(1 + e^−u): g = y − y²."""
-    y = [torch.sigmoid(u[0], out=_row(out, 0))]
-    slope = [y[0] - y[0] * y[0]]
+    start = torch.sigmoid(u[0], out=_row(out, 0))
+    return _by_its_square(u, start, start - start * start, 1 - 2 * start, terms, out)
+
+
+def _by_its_square(
+    u: Series, start: Tensor, slope: Tensor, bend: Tensor, terms: int, out: Series | None
+) -> list[Tensor]:
+    """y with g = a + b y − y², from y_0, g_0 and b − 2 y_0: half the products, and no more passes.
+
+    For k ≥ 1, g_k = (b − 2 y_0) y_k − 2 Σ_{0 < j < k/2} y_j y_{k−j} − y_{k/2}².
+    """
+    y, slopes = [start], [slope]
     for k in range(1, terms):
-        y.append(integrated(u, slope, k, _row(out, k)))
+        y.append(integrated(u, slopes, k, _row(out, k)))
         if k + 1 < terms:
-            slope.append(y[k] - squared(y, k))
+            next_slope = bend * y[k]
+            for j in range(1, (k + 1) // 2):
+                next_slope.addcmul_(y[j], y[k - j], value=-2)
+            if k % 2 == 0:
+                next_slope.addcmul_(y[k // 2], y[k // 2], value=-1)
+            slopes.append(next_slope)
     return y
 
 

@@ -94,7 +94,14 @@ class SeriesAlgebra:
     element = Polynomial
 
     def sum(self, step: Step, skip: Any, branches: Sequence[Any], scale: Any) -> Polynomial:
-        """skip + λ z Σ branches."""
+        """skip + λ z Σ branches, a lone product of matrices in the same kernel as the sum."""
+        if branches and isinstance(branches[0], Call):
+            call = branches[0]
+            found = _added_product(step, skip, call, scale)
+            if found is not None:
+                return found
+            live = any(isinstance(value, Polynomial) for value in call.arguments.values())
+            branches = [self.apply(step, call) if live else call.again()]
         if not branches or step.terms < 2:
             start = skip if isinstance(skip, Polynomial) else Polynomial(skip[None])
             return start.cut(step.terms)
@@ -134,10 +141,37 @@ def added(skip: Any, moved: Tensor, scale: Any, terms: int) -> Polynomial:
     return Polynomial(torch.cat([base[:1], rest.stack]))
 
 
+def _added_product(step: Step, skip: Any, call: Call, scale: Any) -> Polynomial | None:
+    """skip + λ z (b + A B) for a plain matrix B; None where it takes more than one kernel."""
+    terms = step.terms
+    first, second = FACTORS[call.name]
+    rows, matrix, bias = call[first], call[second], call.arguments.get("self")
+    signals = isinstance(skip, Polynomial) and isinstance(rows, Polynomial)
+    if torch.is_grad_enabled() or isinstance(scale, Tensor) or not signals:
+        return None
+    if isinstance(matrix, Polynomial) or call.get("alpha", 1) != 1 or call.get("beta", 1) != 1:
+        return None
+    base, factor = skip.cut(terms).stack, rows.cut(terms - 1).stack
+    shape = (*factor.shape[1:-1], matrix.shape[-1])
+    if base.shape[1:] != shape or len(base) != 1 + len(factor) or base.dtype != factor.dtype:
+        return None
+    if isinstance(bias, Polynomial) and call.name == "addmm":
+        return None
+    stack = base
+    if not (step.reuses and base.is_contiguous()):
+        stack = torch.empty_like(base, memory_format=torch.contiguous_format)
+        stack[0] = base[0]
+    sums, moved = stack[1:].flatten(0, 1), factor.flatten(0, 1)
+    torch.addmm(base[1:].flatten(0, 1), moved, matrix, alpha=scale, out=sums)
+    if call.name == "addmm":
+        stack[1].add_(bias, alpha=scale)
+    return Polynomial(stack)
+
+
 def cut(value: Any, terms: int) -> Any:
     """An argument without coefficients that nobody asked for."""
     if isinstance(value, Polynomial):
-        return value.cut(terms)
+        return value if len(value.stack) <= terms else Polynomial(value.stack[:terms])
     if isinstance(value, (list, tuple)):
         return type(value)([cut(entry, terms) for entry in value])
     return value
@@ -173,13 +207,17 @@ def rule_for(call: Call) -> Rule | None:
         return _quotient if isinstance(call["other"], Polynomial) else LINEAR["div"]
     if name == "pow" and not isinstance(call["exponent"], (int, float)):
         return _raised if isinstance(call["self"], (int, float)) else None
-    if name == "_to_copy" and not call.get("dtype", torch.float32).is_floating_point:
+    if name in ("_to_copy", "to") and not _is_number(call.get("dtype", torch.float32)):
         return _whole_number
     if name in LINEAR_IN:
         others = (n for n in call.arguments if n not in LINEAR_IN[name])
         if any(isinstance(call[n], Polynomial) for n in others):
             return None
     return RULES.get(name)
+
+
+def _is_number(kind: torch.dtype) -> bool:
+    return kind.is_floating_point or kind.is_complex
 
 
 def _start(value: Any) -> Any:

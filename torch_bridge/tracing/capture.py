@@ -12,10 +12,11 @@ to expand.
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from functools import cache
 from typing import Any
 
@@ -28,11 +29,13 @@ from expansion.errors import InputError
 from torch_bridge.tracing.additions import find_additions
 from torch_bridge.tracing.attention import attention
 from torch_bridge.tracing.captured import CapturedModel
+from torch_bridge.tracing.runner import check_runs
 
 __all__ = ["LiveState", "capture"]
 
 aten = torch.ops.aten
-_MEND = "name the blocks yourself: trace(model, args, blocks=[...]) works on any nn.Module"
+_MEND = "name its blocks yourself, which works for any model: blocks=[...], or --block"
+_TALKERS = ("export", "fx.experimental.symbolic_shapes")
 _KNOWN = (Tensor, bool, int, float, complex, str)
 # They check what holds by construction, or give their input.
 _EMPTY = {aten._assert_tensor_metadata.default, aten._assert_async.msg, aten.alias.default}
@@ -78,11 +81,12 @@ def capture(
         if isinstance(state.peek(node.name), nn.Parameter)
     }
     held = {node for node in graph.find_nodes(op="placeholder") if node.name in state}
+    structure = program.call_spec.out_spec  # which is unpickled at every look
     return CapturedModel(
         graph=graph,
         state=state,
         bind=_binder(program, args, kwargs),
-        restore=lambda values: pytree.tree_unflatten(values, program.call_spec.out_spec),
+        restore=lambda values: pytree.tree_unflatten(values, structure),
         additions=find_additions(graph, state=held, parameters=learned),
     )
 
@@ -143,15 +147,17 @@ class LiveState(Mapping[str, Tensor]):
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without what the exporter says of its own inner life."""
-    logger = logging.getLogger("torch.export")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    loggers = [logging.getLogger(f"torch.{name}") for name in _TALKERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager
@@ -183,6 +189,7 @@ def _export(
                     node.target = aten.reshape.default
             return program.run_decompositions(_decompositions())
     except Exception as problem:  # whatever the model's own code raises
+        check_runs(model, args, kwargs)
         lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
         cause = f"{type(problem).__name__}: {lines[0] if lines else ''}"
         raise InputError("a model that torch.export can read", cause, _MEND) from problem

@@ -19,9 +19,9 @@ from expansion.errors import InputError
 from torch_bridge.tracing.capture import capture
 from torch_bridge.tracing.captured import CapturedModel
 from torch_bridge.tracing.interpreter import Observer, run, run_flat
-from torch_bridge.tracing.runner import Block, check_devices, stacked
+from torch_bridge.tracing.runner import Block, Runner, check_devices, check_runs, stacked
 
-__all__ = ["GraphedModel"]
+__all__ = ["GraphedModel", "graph_of"]
 
 _KEPT = 16
 
@@ -93,7 +93,12 @@ class GraphedModel:
         observe: Observer | None = None,
     ) -> Any:
         """See :class:`~torch_bridge.tracing.runner.Runner`."""
-        return run(self.captured(args, kwargs), args, kwargs, scales=scales, observe=observe)
+        captured = self.captured(args, kwargs)
+        try:
+            return run(captured, args, kwargs, scales=scales, observe=observe)
+        except RuntimeError:
+            check_runs(self.model, args, kwargs)
+            raise
 
     def sweep(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], scales: Tensor) -> Any:
         """See :class:`~torch_bridge.tracing.runner.Runner`; all at once by ``torch.vmap``."""
@@ -116,6 +121,20 @@ class GraphedModel:
         modes = tuple(module.training for module in self.model.modules())
         tensors = [*self.model.parameters(), *self.model.buffers()]
         return (str(structure), inputs, modes, tuple((t.dtype, t.device) for t in tensors))
+
+
+def graph_of(runner: Runner, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> CapturedModel:
+    """The graph of a traced model for these inputs.
+
+    Raises
+    ------
+    InputError
+        For blocks that were named by hand: there is no graph.
+    """
+    if isinstance(runner, GraphedModel):
+        return runner.captured(args, kwargs)
+    mend = "trace without naming blocks, or use what needs no graph: methods series, subnetworks"
+    raise InputError("a model traced through its graph", "blocks named by hand", mend)
 
 
 def _kind(value: Any) -> Hashable:

@@ -22,7 +22,13 @@ from torch.utils import _pytree as pytree
 from expansion.errors import InputError
 from torch_bridge.tracing.interpreter import Observer
 from torch_bridge.tracing.naming import numbered
-from torch_bridge.tracing.runner import Block, check_devices, float_tensors, stacked
+from torch_bridge.tracing.runner import (
+    Block,
+    check_devices,
+    check_runs,
+    float_tensors,
+    stacked,
+)
 
 __all__ = ["HookedModel"]
 
@@ -149,6 +155,9 @@ class HookedModel:
                 handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
                 handles.append(module.register_forward_hook(after, with_kwargs=True))
             output = self.model(*args, **kwargs)
+        except RuntimeError:
+            check_runs(self.model, args, kwargs)
+            raise
         finally:
             for handle in handles:
                 handle.remove()

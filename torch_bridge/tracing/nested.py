@@ -22,7 +22,7 @@ from torch.utils import _pytree as pytree
 from expansion.checking import check_count
 from expansion.errors import InputError
 from torch_bridge.tracing.composed import Composed
-from torch_bridge.tracing.runner import Runner
+from torch_bridge.tracing.runner import Runner, some_tensor
 
 __all__ = ["nested_orders"]
 
@@ -81,7 +81,7 @@ def nested_orders(
         required = f"an order of at most {_LARGEST_ORDER} for nested derivatives"
         raise InputError(required, order, "lower it, or trace the model without blocks=")
     depth = len(runner.blocks)
-    like = next((t for t in _tensors(runner, args, kwargs)), torch.zeros(()))
+    like = some_tensor(runner.model, args, kwargs)
     given = [1.0] * depth if scales is None else scales
     strengths = torch.as_tensor(given, dtype=like.dtype, device=like.device).detach()
     kept: list[Any] = []
@@ -122,11 +122,6 @@ def _derivative(function: _Flat) -> _Flat:
 
 def _floating(leaf: Any) -> bool:
     return isinstance(leaf, Tensor) and leaf.is_floating_point()
-
-
-def _tensors(runner: Runner, args: Any, kwargs: Any) -> list[Tensor]:
-    found = [*runner.model.parameters(), *pytree.tree_leaves((args, dict(kwargs)))]
-    return [leaf for leaf in found if _floating(leaf)]
 
 
 def _merged(leaves: Sequence[Any], floats: Any, *, first: bool) -> list[Any]:

@@ -14,7 +14,16 @@ from expansion.errors import InputError
 from expansion.towers.scaling import ScalingRule
 from torch_bridge.tracing.interpreter import Observer
 
-__all__ = ["Block", "Runner", "check_devices", "check_scales", "float_tensors", "stacked"]
+__all__ = [
+    "Block",
+    "Runner",
+    "check_devices",
+    "check_runs",
+    "check_scales",
+    "float_tensors",
+    "some_tensor",
+    "stacked",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +149,30 @@ def check_devices(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, 
             raise InputError(required, f"one on {value.device}", "move the one to the other")
 
 
+def check_runs(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Refuse a model that fails on these inputs by itself; it is run once, its buffers spared.
+
+    Raises
+    ------
+    InputError
+        With what the model raised.
+
+    Examples
+    --------
+    >>> check_runs(nn.Linear(2, 1), (torch.ones(1, 2),), {})
+    """
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    devices = sorted({t.device.index or 0 for t in model.parameters() if t.is_cuda})
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=devices):
+            torch.func.functional_call(model, buffers, args, dict(kwargs))
+    except Exception as problem:  # whatever the model's own code raises
+        lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+        came = ": ".join([type(problem).__name__, *lines[:1]])
+        mend = "give it inputs that fit, or mend its forward"
+        raise InputError("a model that runs on its inputs", came, mend) from problem
+
+
 def float_tensors(output: Any) -> list[Tensor]:
     """The floating-point tensors of an output, in order.
 
@@ -150,6 +183,18 @@ def float_tensors(output: Any) -> list[Tensor]:
     """
     leaves = pytree.tree_leaves(output)
     return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+
+
+def some_tensor(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
+    """A floating-point tensor of a model or of its inputs: it tells the device and the type.
+
+    Examples
+    --------
+    >>> some_tensor(nn.Flatten(), (torch.ones(2).double(),), {}).dtype
+    torch.float64
+    """
+    state = [*model.parameters(), *model.buffers()]
+    return next(iter(float_tensors([state, args, dict(kwargs)])), torch.zeros(()))
 
 
 def stacked(outputs: Sequence[Any]) -> Any:
