@@ -119,7 +119,7 @@ def _summary_row(line: Line) -> tuple[str, ...]:
         f"{line.trained}/{line.seeds}",
         f"{line.rate:g}",
         f"{first['predicted_largest_rate']:.2g}",
-        _with_deviation(line, "test_accuracy", "{:.3f}"),
+        "–" if line.outcome == "diverged" else _with_deviation(line, "test_accuracy", "{:.3f}"),
         f"{first['predicted_log10_typical_growth']:.2f}",
         _with_deviation(line, "initial_log10_growth", "{:.2f}"),
         f"{first['predicted_mean_order']:.2f}",
