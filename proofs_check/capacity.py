@@ -123,7 +123,7 @@ def _never_crossed(subject: Bounds, effort: Effort) -> Evidence:
     towers = st.one_of(_affine(), layered_towers(), layered_towers(depths=(1, 2), ends=True))
     places = st.tuples(towers, points(2), points(2))
     reach = "exact relu and linear towers, with and without ends, depths ≤ 4, any scale"
-    return sample(places, counterexample, effort, name="capacity", number=40, reach=reach)
+    return sample(places, counterexample, effort, name="capacity", number=45, reach=reach)
 
 
 def _affine() -> SearchStrategy[Tower]:
@@ -189,7 +189,7 @@ def _smooth(subject: Bounds, effort: Effort) -> Evidence:
 
     places = st.tuples(float_towers(), st.integers(0, 2**32 - 1))
     reach = "tanh, gelu, erf and sin towers in floats, depths ≤ 4, Jacobians in balls"
-    return sample(places, counterexample, effort, name="smooth", number=30, reach=reach)
+    return sample(places, counterexample, effort, name="smooth", number=45, reach=reach)
 
 
 def _measured(tower: Tower, point: Any) -> tuple[arb, arb]:
@@ -254,7 +254,7 @@ def _on_balls(subject: Local, effort: Effort) -> Evidence:
     towers = st.one_of(_kinks(), layered_towers())
     places = st.tuples(towers, points(2), points(2), radii)
     reach = "exact relu and linear towers, depths ≤ 4, four radii"
-    return sample(places, counterexample, effort, name="on balls", number=40, reach=reach)
+    return sample(places, counterexample, effort, name="on balls", number=45, reach=reach)
 
 
 def _kinks() -> SearchStrategy[Tower]:

@@ -42,7 +42,7 @@ def _expansion(subject: Orders, effort: Effort) -> Evidence:
     towers = st.one_of(polynomial_towers(depths=(1, 3)), affine_towers(depths=(1, 3)))
     places = st.tuples(towers, points(2))
     reach = "exact affine and quadratic towers, depths ≤ 3, any scale, orders ≤ 2"
-    return sample(places, counterexample, effort, name="complexity", number=40, reach=reach)
+    return sample(places, counterexample, effort, name="complexity", number=45, reach=reach)
 
 
 def _scaled(tower: Tower, factor: int) -> Tower:

@@ -34,7 +34,7 @@ __all__ = ["program", "source"]
 _HOMES = {
     "fractions": ("Fraction",),
     "flint": ("fmpq", "fmpq_poly"),
-    "sympy": ("Integer", "Rational", "cos", "exp", "sin", "sqrt", "symbols", "tanh"),
+    "sympy": ("Integer", "Rational", "cos", "exp", "pi", "sin", "sqrt", "symbols", "tanh"),
     "expansion": (
         "AbstractBranch",
         "AffineBranch",

@@ -85,7 +85,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         else:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        came = f"{path}, which is none, or would run code when loaded"
+        came = f"a file that is none, or would run code when loaded: {path}"
         raise InputError(_REQUIRED, came, "save model.state_dict() instead") from None
     except (SafetensorError, OSError, ValueError, RuntimeError, EOFError, KeyError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
