@@ -137,11 +137,13 @@ class Worker:
         environment = os.environ | ONE_THREAD | {"NUMBA_CACHE_DIR": cache}
         environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
         command = [python, str(FOLDER / "worker.py"), row.file, side.name, json.dumps(size)]
+        # A file, not a pipe: nobody reads while a side answers, and a full pipe would stop it.
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed in close()
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.errors,
             text=True,
             env=environment,
         )
@@ -155,14 +157,16 @@ class Worker:
             self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
-            assert self.process.stderr is not None
-            lines = self.process.stderr.read().strip().splitlines()
+            self.process.wait()
+            self.errors.seek(0)
+            lines = self.errors.read().strip().splitlines()
             return {"failed": lines[-1] if lines else "the process ended"}
         return dict(json.loads(line))
 
     def close(self) -> None:
         """Let the process end; it does when its input does."""
         self.process.communicate()
+        self.errors.close()
 
 
 def measure(
