@@ -27,10 +27,11 @@ import torch
 from torch import Tensor
 
 from torch_bridge.orders.derivatives import taylor_coefficients
+from torch_bridge.orders.factors import FACTORS
 from torch_bridge.orders.gates import CONSTANT, GATES, POOLS, dropped
-from torch_bridge.orders.linear import FACTORS, LINEAR, LINEAR_IN, choose, counted
+from torch_bridge.orders.linear import LINEAR, LINEAR_IN, choose, counted
 from torch_bridge.orders.polynomial import Polynomial, add, multiply
-from torch_bridge.orders.propagation import Call
+from torch_bridge.orders.propagation import Call, NotCoveredError
 from torch_bridge.orders.recurrences import FUNCTIONS
 
 __all__ = ["Freezing", "freezing"]
@@ -60,7 +61,7 @@ class Freezing:
 def _linear(call: Call, _: Any, __: Mapping[str, Any]) -> Any:
     try:
         return LINEAR[call.name](call)
-    except NotImplementedError:  # it is not linear with these options
+    except NotCoveredError:  # it is not linear with these options
         return None
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torch_bridge.orders.linear import Rule, choose, counted, first_stack
+from torch_bridge.orders.linear import choose, counted, first_stack
 from torch_bridge.orders.polynomial import Polynomial, add, multiply, product
-from torch_bridge.orders.propagation import Call
+from torch_bridge.orders.propagation import Call, Rule
 from torch_bridge.orders.recurrences import FUNCTIONS
 
 __all__ = ["CONSTANT", "GATES", "POOLS", "dropped", "leading", "pooled_positions"]

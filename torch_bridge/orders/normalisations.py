@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torch_bridge.orders.linear import Rule, counted
+from torch_bridge.orders.linear import counted
 from torch_bridge.orders.polynomial import Polynomial, add, cauchy, multiply, product, squared
-from torch_bridge.orders.propagation import Call
+from torch_bridge.orders.propagation import Call, NotCoveredError, Rule
 from torch_bridge.orders.recurrences import FUNCTIONS, divided, exponential, power
 
 __all__ = ["NORMALISATIONS"]
@@ -165,7 +165,7 @@ def _norm(call: Call) -> Polynomial:
     """The Euclidean norm."""
     kind = call.get("ord", call.get("p", 2))
     if kind != 2:
-        raise NotImplementedError(f"the {kind}-norm")
+        raise NotCoveredError(f"the {kind}-norm")
     polynomial = call["self"]
     dims = _all_dims(call, len(polynomial.shape))
     rows, kept = polynomial.stack.unbind(), call.get("keepdim", False)

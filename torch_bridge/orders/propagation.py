@@ -11,7 +11,7 @@ What an algebra makes of every other operation is its own.
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,7 +24,14 @@ from torch_bridge.orders.polynomial import Polynomial
 from torch_bridge.tracing.captured import CapturedModel
 from torch_bridge.tracing.runner import check_scales
 
-__all__ = ["Algebra", "Call", "restored", "strengths_of", "walk"]
+__all__ = ["Algebra", "Call", "NotCoveredError", "Rule", "restored", "strengths_of", "walk"]
+
+
+class NotCoveredError(Exception):
+    """A rule meets options that it does not cover: the algebra's general route takes over.
+
+    It never leaves :mod:`torch_bridge.orders`.
+    """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +66,10 @@ class Call:
     def again(self, /, **changes: Any) -> Any:
         """The operation itself, with some arguments changed."""
         return self.target(**(self.arguments | changes))
+
+
+Rule = Callable[[Call], Any]
+"""What an algebra does for one operation."""
 
 
 class Algebra(Protocol):

@@ -22,13 +22,21 @@ from torch import Tensor
 from expansion.checking import check_count
 from expansion.errors import InputError
 from torch_bridge.orders.derivatives import by_derivatives
+from torch_bridge.orders.factors import FACTORS
 from torch_bridge.orders.gates import CONSTANT, GATES
-from torch_bridge.orders.linear import FACTORS, LINEAR, LINEAR_IN, Rule
+from torch_bridge.orders.linear import LINEAR, LINEAR_IN
 from torch_bridge.orders.memory import refuse_too_large
 from torch_bridge.orders.normalisations import NORMALISATIONS
 from torch_bridge.orders.plan import Step, kept_plan
 from torch_bridge.orders.polynomial import Polynomial, add, multiply, product
-from torch_bridge.orders.propagation import Call, restored, strengths_of, walk
+from torch_bridge.orders.propagation import (
+    Call,
+    NotCoveredError,
+    Rule,
+    restored,
+    strengths_of,
+    walk,
+)
 from torch_bridge.orders.recurrences import FUNCTIONS, INTO, divided, exponential, log_sigmoid
 from torch_bridge.tracing.captured import CapturedModel
 
@@ -184,7 +192,7 @@ def _apply(call: Call) -> Any:
     if rule is not None:
         try:
             return rule(call)
-        except NotImplementedError:
+        except NotCoveredError:
             pass
     try:
         return by_derivatives(call)
@@ -277,7 +285,7 @@ def _biased(call: Call, total: Polynomial) -> Polynomial:
     if bias is None:
         return total
     if call.name == "convolution":
-        raise NotImplementedError("a bias beside a kernel that depends on z")
+        raise NotCoveredError("a bias beside a kernel that depends on z")
     return add(total, bias)
 
 
