@@ -231,8 +231,9 @@ def growth(
     """Predict how the signal's energy grows with depth, simulate it, advise a scale."""
     from expansion.growth.advice import advise as advise_scale
     from expansion.growth.setting import Setting
-    from expansion.growth.sweep import joined_cluster, sweep
+    from expansion.growth.sweep import sweep
     from expansion.growth.table import grid
+    from expansion.parallel import joined_cluster
     from expansion.report.grid import csv_text, print_grids
     from expansion.report.tables import advice_grid, growth_grid
     from expansion.towers.scaling import ScalingRule

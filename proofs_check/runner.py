@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
-import joblib
-
+from expansion.parallel import as_finished
 from proofs_check import (
     algebra,
     aligned,
@@ -138,37 +138,25 @@ def run(
     against = replace(chosen, patience=_PATIENCE * chosen.patience, shrink=shrink_saboteurs)
     chosen_checks = checks_of(claims)
     state = None if folder is None else State(folder, chosen, shrink_saboteurs)
-    if jobs == 1:
-        found = (_finished(check, chosen, against, state) for check in chosen_checks)
-    else:
-        pool = joblib.Parallel(n_jobs=jobs, return_as="generator", batch_size=1)
-        found = pool(
-            joblib.delayed(_elsewhere)(check.claim, check.name, chosen, against, state)
-            for check in chosen_checks
-        )
-    results = []
-    with nothing_left_behind():
-        for result in found:
-            results.append(result)
-            if on_result is not None:
-                on_result(result)
-    return Report(tuple(results), chosen)
+    finish = partial(_finished, effort=chosen, against=against, state=state)
+    names = [(check.claim, check.name) for check in chosen_checks]
+    results: dict[int, Result] = {}
+    for place, result in as_finished(finish, names, jobs=jobs):
+        results[place] = result
+        if on_result is not None:
+            on_result(result)
+    return Report(tuple(results[place] for place in sorted(results)), chosen)
 
 
-def _elsewhere(
-    claim: str, name: str, effort: Effort, against: Effort, state: State | None
+def _finished(
+    name: tuple[str, str], effort: Effort, against: Effort, state: State | None
 ) -> Result:
-    """In another process, which knows the checks by name."""
-    (check,) = (one for one in CHECKS if (one.claim, one.name) == (claim, name))
-    with nothing_left_behind():
-        return _finished(check, effort, against, state)
-
-
-def _finished(check: Check[Any], effort: Effort, against: Effort, state: State | None) -> Result:
-    """A result, from disk if it is there, and on disk afterwards."""
+    """A result, from disk if it is there, and on disk afterwards; other processes know names."""
+    (check,) = (one for one in CHECKS if (one.claim, one.name) == name)
     found = None if state is None else state.load(check.claim, check.name)
     if found is None:
-        found = _result(check, effort, against)
+        with nothing_left_behind():
+            found = _result(check, effort, against)
         if state is not None:
             state.save(found)
     return found

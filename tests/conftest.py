@@ -1,6 +1,7 @@
 """What all tests share: one Hypothesis profile, and the expansion command in this process."""
 
 import json
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,6 +15,16 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("deterministic")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_workers_left():
+    """A file's worker processes end with it, or they would outlive the whole run."""
+    yield
+    if "joblib" in sys.modules:
+        from joblib.externals.loky import get_reusable_executor
+
+        get_reusable_executor(max_workers=1, reuse=True).shutdown(wait=True)
 
 
 @pytest.fixture

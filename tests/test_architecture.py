@@ -16,6 +16,7 @@ FLOORS = {
     "writing": 0,
     "console": 0,
     "compiling": 0,
+    "parallel": 0,
     "trees": 1,
     "towers": 2,
     "series": 3,

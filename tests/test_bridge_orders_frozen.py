@@ -57,8 +57,9 @@ def test_lower_orders_do_not_depend_on_the_largest():
     (whole,) = stacked_orders(frozen_orders(captured, args, kwargs).orders)
     (part,) = stacked_orders(frozen_orders(captured, args, kwargs, 1).orders)
     (more,) = stacked_orders(frozen_orders(captured, args, kwargs, 5).orders)
-    assert torch.equal(part, whole[:2])
-    assert torch.equal(more[:3], whole)
+    # Kernels differ with the number of orders that they take at once, and so does their rounding.
+    assert distance(part, whole[:2]) < 1e-14
+    assert distance(more[:3], whole) < 1e-14
     assert not more[3:].any()
 
 

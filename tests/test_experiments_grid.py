@@ -13,7 +13,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from expansion import InputError  # noqa: E402
-from expansion.growth.sweep import joined_cluster  # noqa: E402
+from expansion.parallel import joined_cluster  # noqa: E402
+from torch_bridge.experiments import grid as grid_module  # noqa: E402
 from torch_bridge.experiments.cells import (  # noqa: E402
     cell_file,
     finite,
@@ -62,6 +63,18 @@ def test_what_is_found_on_disk_is_not_answered_again(tmp_path):
         run_grid(cells, added, folder=tmp_path)
     with pytest.raises(pytest.fail.Exception):
         run_grid([Sum(1, 0.25)], lambda cell: pytest.fail("asked"), folder=tmp_path, resume=True)
+
+
+def test_a_worker_without_the_folder_sends_its_answer(tmp_path, monkeypatch):
+    elsewhere = tmp_path / "of another machine"
+    sent = grid_module._kept
+    monkeypatch.setattr(
+        grid_module, "_kept", lambda answer, folder, cell: sent(answer, elsewhere, cell)
+    )
+    found = run_grid([Sum(1), Sum(2)], added, folder=tmp_path / "here")
+    assert not elsewhere.exists()
+    assert [one["sum"] for one in found] == [1.5, 2.5]
+    assert read_answer(tmp_path / "here", Sum(2)) == found[1]
 
 
 def test_identity_and_seeds_tell_questions_apart():

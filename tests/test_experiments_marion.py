@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 from expansion import InputError  # noqa: E402
 from expansion.bounds.neural_ode import neural_ode_bound  # noqa: E402
 from expansion.bounds.neural_ode_class import class_of_tower  # noqa: E402
-from expansion.growth.sweep import joined_cluster  # noqa: E402
+from expansion.parallel import joined_cluster  # noqa: E402
 from torch_bridge import cli  # noqa: E402
 from torch_bridge.experiments.frei import Frei, frei_answer, freis  # noqa: E402
 from torch_bridge.experiments.grid import run_grid  # noqa: E402

@@ -12,9 +12,11 @@ import joblib
 import pytest
 
 from expansion import InputError
+from expansion.growth import sweep as sweep_module
 from expansion.growth.setting import Setting
-from expansion.growth.sweep import cell_path, joined_cluster, sweep
-from expansion.growth.table import grid, growth_table
+from expansion.growth.sweep import cell_path, sweep
+from expansion.growth.table import grid, growth_row, growth_table
+from expansion.parallel import joined_cluster
 
 ROOT = Path(__file__).parent.parent
 
@@ -53,6 +55,20 @@ def test_a_repeated_cell_is_computed_once(tmp_path):
     told = []
     assert len(sweep(cells, folder=tmp_path, on_cell=told.append)) == 2
     assert told == [1]
+
+
+def test_a_worker_without_the_folder_sends_its_answer(tmp_path, monkeypatch):
+    (cell,) = cells = grid([5], ["1/n"])
+    elsewhere = tmp_path / "of another machine"
+    assert sweep_module._answer(cell, elsewhere) == growth_row(cell)
+    assert not elsewhere.exists()
+    sent = sweep_module._answer
+    monkeypatch.setattr(sweep_module, "_answer", lambda cell, folder: sent(cell, elsewhere))
+    here = sweep(cells, folder=tmp_path / "here")
+    monkeypatch.undo()
+    assert sweep(cells, folder=tmp_path / "there") == here
+    files = [cell_path(tmp_path / name, cell).read_bytes() for name in ("here", "there")]
+    assert files[0] == files[1]
 
 
 PROGRAM = """

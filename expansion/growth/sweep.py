@@ -1,37 +1,36 @@
 r"""Sweeps: many cells of a growth table in parallel, each kept on disk as soon as it is done.
 
 A finished cell is one small file, written whole by the worker that computed it before that worker
-is handed the next: killed at any moment, a sweep loses only what was being computed, and the next
-call with the same folder computes the rest. The file's name is a digest of the whole question
+is handed the next (or on its arrival, where the worker does not have the folder): killed at any
+moment, a sweep loses only what was being computed, and the next call with the same folder computes
+the rest. The file's name is a digest of the whole question
 (depth, scales, setting, width, trials, seed) and of the version of this package, so that a
 changed question is never answered by an old file. A cell's random numbers depend on the cell
 alone: the table is the same on any number of workers, in any order, resumed or not.
 
-Work is handed out through joblib. Inside ``joblib.parallel_config(backend="dask")``, with a
-``distributed.Client`` open, the same call runs on a Dask cluster; workers then need the folder
-(a shared file system), or none.
+Inside :func:`~expansion.parallel.joined_cluster` the same call runs on a Dask cluster, with or
+without a file system that its workers share.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import joblib
 
 from expansion import __version__
 from expansion.checking import check_jobs
 from expansion.errors import InputError
 from expansion.growth.simulate import Simulation
 from expansion.growth.table import Cell, GrowthRow, GrowthTable, growth_row
+from expansion.parallel import as_finished
 from expansion.writing import write_whole
 
-__all__ = ["cell_path", "joined_cluster", "sweep"]
+__all__ = ["cell_path", "sweep"]
 
 
 def cell_path(folder: Path, cell: Cell) -> Path:
@@ -64,8 +63,7 @@ def sweep(
     folder : path, optional
         Where finished cells are kept; made if missing. Without it nothing is kept.
     jobs : int, optional
-        Processes; by default joblib's own choice (one, or what ``parallel_config`` says), −1 for
-        one per core.
+        Processes, as in :func:`~expansion.parallel.as_finished`.
     on_cell : callable, optional
         Called once for every finished cell, those found on disk included, with how many are
         finished.
@@ -94,63 +92,28 @@ def sweep(
         _make(folder)
         known = {cell: row for cell in cells if (row := _read(folder, cell)) is not None}
     rest = [cell for cell in dict.fromkeys(cells) if cell not in known]
-    done = len(set(cells)) - len(rest)
-    for number in range(done):
+    for number in range(len(set(cells)) - len(rest)):
         if on_cell is not None:
             on_cell(number + 1)
-    parallel = _Reporting(jobs, done, on_cell)
-    found = parallel(joblib.delayed(_answer)(cell, folder) for cell in rest) if rest else []
-    known |= dict(zip(rest, found, strict=True))
+    for place, row in as_finished(partial(_answer, folder=folder), rest, jobs=jobs):
+        known[rest[place]] = row
+        if folder is not None and not cell_path(folder, rest[place]).exists():
+            _write(folder, rest[place], row)
+        if on_cell is not None:
+            on_cell(len(known))
     branches = ",".join(dict.fromkeys(cell.setting.branch for cell in cells))
     return GrowthTable(tuple(known[cell] for cell in cells), branches)
 
 
-class _Reporting(joblib.Parallel):  # type: ignore[misc]
-    """joblib's pool with a callback instead of its printed progress, on every backend."""
-
-    def __init__(self, jobs: int | None, done: int, report: Callable[[int], None] | None) -> None:
-        # One cell a batch, or a worker would be handed several before the first is on disk.
-        super().__init__(n_jobs=jobs, batch_size=1)
-        self._done, self._told, self._report = done, 0, report
-
-    def print_progress(self) -> None:
-        while self._told < self.n_completed_tasks:
-            self._told += 1
-            if self._report is not None:
-                self._report(self._done + self._told)
-
-
-@contextmanager
-def joined_cluster(address: str | None) -> Iterator[None]:
-    """Send what joblib is handed inside to the Dask scheduler at ``address``; without one, nothing.
-
-    Raises
-    ------
-    InputError
-        When Dask is not installed or nothing answers at the address.
-    """
-    if address is None:
-        yield
-        return
-    try:
-        from distributed import Client
-    except ImportError:
-        mend = "pip install 'residual-expansion[cluster]'"
-        raise InputError("Dask, for a cluster", "no module distributed", mend) from None
-    try:
-        client = Client(address, timeout=10)
-    except (OSError, ValueError) as error:
-        came = f"{address} ({type(error).__name__})"
-        raise InputError("the address of a Dask scheduler", came, "give tcp://host:port") from None
-    with client, joblib.parallel_config(backend="dask"):
-        yield
-
-
 def _answer(cell: Cell, folder: Path | None) -> GrowthRow:
     row = growth_row(cell)
-    if folder is not None:
-        write_whole(cell_path(folder, cell), json.dumps(_record(row)).encode())
+    if folder is not None and folder.is_dir():  # a worker elsewhere may not have it
+        _write(folder, cell, row)
     return row
+
+
+def _write(folder: Path, cell: Cell, row: GrowthRow) -> None:
+    write_whole(cell_path(folder, cell), json.dumps(_record(row)).encode())
 
 
 def _record(row: GrowthRow) -> dict[str, Any]:

@@ -6,9 +6,8 @@ rest, and gives bit for bit the answers of an uninterrupted run on the same mach
 answer depends on its cell alone. What an answer took in seconds does not: it is kept beside the
 answer and never mixed into it.
 
-Work is handed out through joblib: processes on this machine, or inside
-:func:`expansion.growth.sweep.joined_cluster` the workers of a Dask cluster, which then need the
-folder (a shared file system).
+Inside :func:`~expansion.parallel.joined_cluster` a grid runs on a Dask cluster. A worker that does
+not have the folder sends its answer, and it is written on arrival.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import joblib
-
 from expansion.checking import check_jobs
 from expansion.errors import InputError
+from expansion.parallel import as_finished
 from expansion.writing import write_whole
 from torch_bridge.experiments.cells import Answer, cell_file, finite, read_answer, settings_of
 
@@ -55,8 +54,7 @@ def run_grid(
         Whether cells that the folder has already are taken from there; without it they are
         refused.
     jobs : int, optional
-        Processes, −1 for one per core; by default joblib's own choice (one, or what
-        ``joblib.parallel_config`` says).
+        Processes, as in :func:`~expansion.parallel.as_finished`.
     on_cell : callable, optional
         Called with every finished cell, those found on disk first.
 
@@ -93,19 +91,12 @@ def run_grid(
         if on_cell is not None:
             on_cell(cell)
     rest = [cell for cell in different if cell not in known]
-    # One cell a batch, or a worker would be handed several before the first is on disk.
-    pool = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
-    numbered = (joblib.delayed(_keep)(number, cell, answer, folder)
-                for number, cell in enumerate(rest))  # fmt: skip
-    for number in pool(numbered) if rest else ():
+    for number, record in as_finished(partial(_kept, answer, folder), rest, jobs=jobs):
+        if not cell_file(folder, rest[number]).exists():
+            _write(folder, rest[number], record)
         if on_cell is not None:
             on_cell(rest[number])
-    answers = {cell: read_answer(folder, cell) for cell in different}
-    missing = [cell for cell, found in answers.items() if found is None]
-    if missing:
-        came = f"{len(missing)} cells that no worker left in {folder}"
-        raise InputError("a folder that all workers share", came, "give one they can all write to")
-    return [dict(answers[cell] or {}) for cell in cells]
+    return [dict(read_answer(folder, cell) or {}) for cell in cells]
 
 
 def seconds_taken(folder: Path, cell: Any) -> float:
@@ -114,14 +105,18 @@ def seconds_taken(folder: Path, cell: Any) -> float:
     return float(record["seconds"])
 
 
-def _keep(number: int, cell: Any, answer: Callable[[Any], Answer], folder: Path) -> int:
+def _kept(answer: Callable[[Any], Answer], folder: Path, cell: Any) -> dict[str, Any]:
     start = time.perf_counter()
     found = finite(answer(cell))
     seconds = round(time.perf_counter() - start, 3)
     record = {"cell": settings_of(cell), "answer": found, "seconds": seconds}
-    _make(folder)
+    if folder.is_dir():  # a worker elsewhere may not have it
+        _write(folder, cell, record)
+    return record
+
+
+def _write(folder: Path, cell: Any, record: dict[str, Any]) -> None:
     write_whole(cell_file(folder, cell), json.dumps(record, allow_nan=False).encode())
-    return number
 
 
 def _make(folder: Path) -> None:
