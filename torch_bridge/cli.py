@@ -19,10 +19,10 @@ from expansion.console import check_format, print_json, progress_bar, run
 from expansion.errors import InputError
 from torch_bridge.commands import frei as frei_command
 from torch_bridge.commands import marion as marion_command
+from torch_bridge.commands import train as training
 from torch_bridge.commands.inspect import inspect
 from torch_bridge.commands.rescale import rescale
 from torch_bridge.commands.spectrum import spectrum
-from torch_bridge.experiments import command as training
 
 if TYPE_CHECKING:
     from expansion.report.grid import Grid

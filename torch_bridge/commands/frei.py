@@ -9,7 +9,6 @@ import typer
 
 from expansion.checking import check_count
 from expansion.console import check_format, print_json
-from expansion.errors import InputError
 from torch_bridge.commands.grids import (
     Cluster,
     Data,
@@ -53,9 +52,7 @@ def frei(
     """Train near the start; track τ, the gap terms and the interlayer certificate over depths."""
     check_format(format, ("text", "json"))
     depths, widths = counts(depth, "depth", least=2), counts(width, "width", least=2)
-    steps = numbers(None if rate is None else [rate], "rate", "2")
-    if steps == [0.0]:
-        raise InputError("a rate above 0", rate, "give e.g. 2")
+    steps = numbers(None if rate is None else [rate], "rate", "2", positive=True)
     how_many = None if seeds is None else check_count(seeds, "seeds", least=1)
     passes = None if epochs is None else check_count(epochs, "epochs", least=1)
 

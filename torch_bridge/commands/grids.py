@@ -51,8 +51,10 @@ def counts(texts: Sequence[str] | None, name: str, least: int = 1) -> list[int] 
     return None if texts is None else [check_count(text, name, least=least) for text in texts]
 
 
-def numbers(texts: Sequence[str] | None, name: str, example: str) -> list[float] | None:
-    """What the user gave as numbers of at least 0, ``inf`` among them, if anything."""
+def numbers(
+    texts: Sequence[str] | None, name: str, example: str, *, positive: bool = False
+) -> list[float] | None:
+    """What the user gave as numbers of at least 0, ``inf`` among them; or above 0 and finite."""
     if texts is None:
         return None
     found = []
@@ -61,6 +63,8 @@ def numbers(texts: Sequence[str] | None, name: str, example: str) -> list[float]
             found.append(float(text))
         except ValueError:
             raise InputError(f"a {name}", text, f"give e.g. {example}") from None
+        if positive and not 0 < found[-1] < 1e6:
+            raise InputError(f"a {name} above 0, below 1e6", text, f"give e.g. {example}")
         if not found[-1] >= 0:
             raise InputError(f"a {name} of at least 0", text, f"give e.g. {example}")
     return found
@@ -99,7 +103,7 @@ def answer_all(
     resume, jobs, cluster
         As the user gave them.
     """
-    from expansion.growth.sweep import joined_cluster
+    from expansion.parallel import joined_cluster
     from torch_bridge.experiments.grid import run_grid
 
     workers = None if jobs is None else check_jobs(jobs)

@@ -7,9 +7,23 @@ from typing import Annotated
 
 import typer
 
-from expansion.checking import check_count, check_jobs
-from expansion.console import check_format, print_json, progress_bar
-from expansion.errors import InputError
+from expansion.checking import check_count
+from expansion.console import check_format, print_json
+from torch_bridge.commands.grids import (
+    Cluster,
+    Data,
+    Device,
+    Epochs,
+    Format,
+    Jobs,
+    Output,
+    Resume,
+    Seeds,
+    answer_all,
+    counts,
+    data_place,
+    numbers,
+)
 
 __all__ = ["SEVERAL", "train"]
 
@@ -29,59 +43,50 @@ def train(
     ] = None,
     rate: Annotated[list[str] | None, typer.Option(help="Learning rates of the sweep.")] = None,
     preset: Annotated[str, typer.Option(help="The grid: tiny, small or gpu.")] = "small",
-    seeds: Annotated[str | None, typer.Option(help="How many seeds.")] = None,
-    epochs: Annotated[str | None, typer.Option(help="Passes over the training part.")] = None,
-    data: Annotated[
-        str, typer.Option(help="digits, a folder of arrays or CIFAR-10 .bin, FILE.py:callable.")
-    ] = "digits",
-    output: Annotated[Path, typer.Option(help="Folder for cells, tables, plots.")] = Path(
-        "training"
-    ),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
-    jobs: Annotated[str | None, typer.Option(help="Processes; -1: one per core.")] = None,
-    cluster: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    seeds: Seeds = None,
+    epochs: Epochs = None,
+    data: Data = "digits",
+    output: Output = Path("training"),
+    resume: Resume = False,
+    jobs: Jobs = None,
+    cluster: Cluster = None,
+    device: Device = "auto",
+    format: Format = "text",
 ) -> int:
     """Train a grid of networks and hold what happens against what the expansion predicts."""
     check_format(format, ("text", "json"))
-    depths = None if depth is None else [check_count(n, "depth", least=1) for n in depth]
-    rates = None if rate is None else [_rate(text) for text in rate]
+    depths = counts(depth, "depth")
+    rates = numbers(rate, "learning rate", "0.02", positive=True)
     how_many = None if seeds is None else check_count(seeds, "seeds", least=1)
     passes = None if epochs is None else check_count(epochs, "epochs", least=1)
 
-    from expansion.growth.sweep import joined_cluster
     from torch_bridge.experiments.datasets import load_data
-    from torch_bridge.experiments.grid import run_grid
     from torch_bridge.experiments.presets import preset as named
     from torch_bridge.experiments.results import write_results
     from torch_bridge.experiments.schemes import Scheme
     from torch_bridge.experiments.table import lines_of, rows_of
-    from torch_bridge.experiments.trial import Trial, answer, check_all, cuda_or_cpu
+    from torch_bridge.experiments.trial import answer, check_all, cuda_or_cpu
 
     schemes = None if rule is None else [Scheme.parse(text).text for text in rule]
-    workers = None if jobs is None else check_jobs(jobs)
     chosen = named(preset).only(
         networks=network, depths=depths, schemes=schemes, rates=rates, seeds=how_many, epochs=passes
     )
     images = load_data(data, chosen.samples)
-    where = Path(data).absolute().as_posix() if Path(data).is_dir() else data
-    cells = chosen.trials(data=where, fingerprint=images.fingerprint, device=cuda_or_cpu(device))
+    place = data_place(data)
+    cells = chosen.trials(data=place, fingerprint=images.fingerprint, device=cuda_or_cpu(device))
     check_all(cells, images.shape, images.data.classes)
-    # A deep network takes longer: the bar counts blocks, so that the time it promises is honest.
-    with (
-        progress_bar("blocks trained", sum(trial.depth for trial in cells)) as advance,
-        joined_cluster(cluster),
-    ):
-
-        def on_cell(trial: Trial) -> None:
-            for _ in range(trial.depth):
-                advance()
-
-        kept = output / "cells"
-        answers = run_grid(cells, answer, folder=kept, resume=resume, jobs=workers, on_cell=on_cell)
+    answers = answer_all(
+        cells,
+        answer,
+        lambda trial: trial.depth,  # a deep network takes longer
+        what="blocks trained",
+        output=output,
+        resume=resume,
+        jobs=jobs,
+        cluster=cluster,
+    )
     rows = rows_of(cells, answers)
-    write_results(output, cells, rows, kept)
+    write_results(output, cells, rows, output / "cells")
     lines = lines_of(rows)
     if format == "json":
         print_json({"runs": rows, "networks": len(lines), "agree": sum(x.agrees for x in lines)})
@@ -96,13 +101,3 @@ def train(
     print(f"Predicted and found agree for {sum(x.agrees for x in lines)} of {len(lines)} networks.")
     print(f"Written to {output}: README.md, table.csv, table.parquet, seconds.csv and plots.")
     return 0
-
-
-def _rate(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise InputError("a learning rate", text, "give e.g. 0.02") from None
-    if not 0 < value < 1e6:
-        raise InputError("a learning rate above 0", text, "give e.g. 0.02")
-    return value
