@@ -45,7 +45,19 @@ BRIDGE_FLOORS = {
     "cli": 7,
     "__main__": 8,
 }
-HOUSES = {"expansion": FLOORS, "torch_bridge": BRIDGE_FLOORS}
+# The rooms inside one room of the bridge: three experiments, and what they share.
+EXPERIMENT_FLOORS = {
+    "grids": 0,
+    "training": 1,
+    "marion": 1,
+    "frei": 1,
+}
+# By the dotted name of what the rooms are in.
+HOUSES = {
+    "expansion": FLOORS,
+    "torch_bridge": BRIDGE_FLOORS,
+    "torch_bridge.experiments": EXPERIMENT_FLOORS,
+}
 # The terminal is for those who talk to people.
 MAY_TALK = {"report", "main_job", "bound_cli", "commands", "cli", "__main__"}
 # What each package may import of the other two and of torch; everything not listed is forbidden.
@@ -111,18 +123,23 @@ def import_graph(package: Path) -> nx.DiGraph:
     return graph
 
 
-def room(module: str) -> str:
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else "the facade"
+def room(module: str, house: str) -> str:
+    """The room of a house that a module inside it is in."""
+    inside = module.removeprefix(house).lstrip(".")
+    return inside.split(".")[0] or "the facade"
 
 
-def violations(package: Path) -> list[str]:
-    """What breaks the layering of a package that has floors."""
-    floors = HOUSES[package.name]
-    graph = import_graph(package)
+def violations(root: Path, house: str) -> list[str]:
+    """What breaks the layering of a house, a package with floors or a room of one, under ``root``.
+
+    Imports from or of what is outside the house are its package's affair.
+    """
+    floors = HOUSES[house]
+    graph = import_graph(root / house.split(".")[0])
+    graph = graph.subgraph(m for m in graph if f"{m}.".startswith(f"{house}."))
     broken = []
     for importer, imported in sorted(graph.edges):
-        above, below = room(importer), room(imported)
+        above, below = room(importer, house), room(imported, house)
         if above == below or above == "the facade":
             continue
         if below == "the facade":
@@ -134,7 +151,7 @@ def violations(package: Path) -> list[str]:
             broken.append(f"{importer} talks to the terminal")
         elif floors[above] <= floors[below] and not {above, below} <= GROUND:
             broken.append(f"{importer} imports {imported}")
-    inside = graph.subgraph(m for m in graph if room(m) != "the facade")
+    inside = graph.subgraph(m for m in graph if room(m, house) != "the facade")
     broken += [" → ".join(cycle) for cycle in nx.simple_cycles(inside)]
     return broken
 
@@ -150,14 +167,20 @@ def foreigners(package: Path) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("package", HOUSES)
-def test_rooms_import_only_from_floors_below(package):
-    assert violations(ROOT / package) == []
+@pytest.mark.parametrize("house", HOUSES)
+def test_rooms_import_only_from_floors_below(house):
+    assert violations(ROOT, house) == []
+
+
+def rooms_of(house: str) -> set[str]:
+    modules = modules_of(ROOT / house.split(".")[0])
+    return {room(m, house) for m in modules if m.startswith(f"{house}.")}
 
 
 def test_every_room_has_a_floor():
-    rooms = {room(module) for module in modules_of(ROOT / "expansion")} - {"the facade"}
+    rooms = rooms_of("expansion")
     assert rooms <= FLOORS.keys()
+    assert rooms_of("torch_bridge.experiments") == EXPERIMENT_FLOORS.keys()
     # The rooms that the theory needs are there, so that the rule above is about something.
     assert {"trees", "towers", "series", "growth", "errors", "checking"} <= rooms
     assert import_graph(ROOT / "expansion").number_of_edges() > 30
@@ -210,7 +233,7 @@ GOOD = {
 
 def test_a_good_house_passes(tmp_path):
     package = build(tmp_path, GOOD)
-    assert violations(package) == []
+    assert violations(tmp_path, "expansion") == []
     assert foreigners(package) == []
 
 
@@ -238,9 +261,45 @@ def test_a_good_house_passes(tmp_path):
     ],
 )
 def test_a_violation_is_caught(tmp_path, path, text, told):
-    broken = violations(build(tmp_path, {**GOOD, path: text}))
+    build(tmp_path, {**GOOD, path: text})
+    broken = violations(tmp_path, "expansion")
     assert broken
     assert any(told in line for line in broken)
+
+
+GOOD_EXPERIMENTS = {
+    "tower.py": "",
+    "experiments/__init__.py": "",
+    "experiments/grids/cells.py": "from expansion.errors import InputError\n",
+    "experiments/grids/grid.py": "from torch_bridge.experiments.grids import cells\n",
+    "experiments/training/trial.py": "from torch_bridge.experiments.grids.cells import Answer\n",
+    "experiments/marion/cell.py": "from torch_bridge import tower\nfrom ..grids import grid\n",
+    "experiments/frei/cell.py": "def f():\n    from torch_bridge.experiments.grids import cells\n",
+    "commands/marion.py": "from torch_bridge.experiments.marion.cell import answer\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "told"),
+    [
+        (None, "", None),
+        ("marion/bad.py", "from torch_bridge.experiments.frei.cell import f\n", "frei.cell"),
+        ("frei/bad.py", "def f():\n    from ..training import trial\n", "training.trial"),
+        ("grids/bad.py", "from torch_bridge.experiments.marion import cell\n", "marion.cell"),
+        ("marion/bad.py", "from torch_bridge.experiments import nothing\n", "the facade"),
+        ("stray.py", "from torch_bridge.experiments.grids import cells\n", "stray has no floor"),
+        ("grids/cells.py", "from torch_bridge.experiments.grids import grid\n", "→"),
+    ],
+)
+def test_experiments_that_know_each_other_are_caught(tmp_path, path, text, told):
+    added = {} if path is None else {f"experiments/{path}": text}
+    build(tmp_path, {**GOOD_EXPERIMENTS, **added}, "torch_bridge")
+    broken = violations(tmp_path, "torch_bridge.experiments")
+    assert bool(broken) == (path is not None)
+    assert path is None or any(told in line for line in broken)
+    # The house around it sees one room, and nothing wrong but cycles.
+    around = violations(tmp_path, "torch_bridge")
+    assert all("→" in line for line in around)
 
 
 @pytest.mark.parametrize(

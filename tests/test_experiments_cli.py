@@ -57,7 +57,7 @@ def test_a_grid_is_printed_and_written(command, tmp_path):
         (("--rate", "-1"), "a learning rate above 0"),
         (("--network", "vgg"), "a network of this preset"),
         (("--network", "transformer", "--rule", "batchnorm"), "normalisation of its own"),
-        (("--data", "nowhere"), "digits, a folder"),
+        (("--data", "nowhere"), "digits, clusters"),
         (("--jobs", "0"), "jobs"),
         (("--device", "tpu"), "a device among"),
         (("--seeds", "0"), "seeds"),

@@ -6,9 +6,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from safetensors.numpy import save_file  # noqa: E402
+from sklearn.neighbors import NearestCentroid  # noqa: E402
 
 from expansion import InputError  # noqa: E402
-from torch_bridge.experiments.datasets import load_data  # noqa: E402
+from torch_bridge.experiments.grids.datasets import load_data  # noqa: E402
 
 
 def arrays(seed=0, shape=(2, 4, 4)):
@@ -29,6 +30,15 @@ def test_digits_are_standardised_by_the_training_part():
     assert float(x.mean(0).abs().max()) < 1e-6
     assert abs(float(x.square().mean()) - 1) < 1e-5
     assert abs(float(data.data.test_inputs.square().mean()) - 1) > 1e-4  # not by its own
+
+
+def test_clusters_overlap_and_are_always_the_same():
+    data = load_data("clusters", 500)
+    assert (data.shape, data.data.classes, len(data.data.test_labels)) == ((1, 8, 8), 10, 10000)
+    assert data.fingerprint == load_data("clusters", 500).fingerprint != load_data().fingerprint
+    x, y = data.data.test_inputs.numpy(), data.data.test_labels.numpy()
+    nearest = NearestCentroid().fit(x[:5000], y[:5000])
+    assert 0.15 < nearest.score(x[5000:], y[5000:]) < 0.9  # above chance, far from all
 
 
 def test_arrays_in_npy_and_in_safetensors_are_the_same_data(tmp_path):
@@ -143,5 +153,5 @@ def test_bad_arrays_are_told_in_one_line(tmp_path, change, told):
 
 @pytest.mark.parametrize("spec", ["nowhere", "", "mnist"])
 def test_an_unknown_spec_is_told(spec):
-    with pytest.raises(InputError, match="digits, a folder"):
+    with pytest.raises(InputError, match="digits, clusters"):
         load_data(spec)

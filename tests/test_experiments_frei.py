@@ -24,36 +24,36 @@ from expansion.bounds.overparameterized import (  # noqa: E402
     worst_pattern,
 )
 from torch_bridge import cli  # noqa: E402
-from torch_bridge.experiments.datasets import load_data  # noqa: E402
-from torch_bridge.experiments.frei import (  # noqa: E402
+from torch_bridge.experiments.frei.cell import (  # noqa: E402
     Frei,
     checkpoints,
-    frei_answer,
-    freis,
     gradient_descent,
     measure,
     predicted_log_growth,
 )
-from torch_bridge.experiments.frei_network import (  # noqa: E402
+from torch_bridge.experiments.frei.cell import answer as frei_answer  # noqa: E402
+from torch_bridge.experiments.frei.network import (  # noqa: E402
     FreiNetwork,
     linearisation_error,
     log_growth,
     log_interlayer_norm,
-    signed_data,
 )
-from torch_bridge.experiments.frei_presets import PRESETS, frei_cells  # noqa: E402
-from torch_bridge.experiments.frei_results import (  # noqa: E402
+from torch_bridge.experiments.frei.presets import PRESETS, preset_cells  # noqa: E402
+from torch_bridge.experiments.frei.results import (  # noqa: E402
     end_grid,
     epoch_rows,
     law_grid,
     run_rows,
 )
-from torch_bridge.experiments.frei_statistics import (  # noqa: E402
+from torch_bridge.experiments.frei.statistics import (  # noqa: E402
     QUANTITIES,
     broken,
     depth_laws,
 )
-from torch_bridge.experiments.grid import run_grid  # noqa: E402
+from torch_bridge.experiments.frei.task import signed_data  # noqa: E402
+from torch_bridge.experiments.grids.datasets import load_data  # noqa: E402
+from torch_bridge.experiments.grids.grid import run_grid  # noqa: E402
+from torch_bridge.experiments.grids.presets import combinations  # noqa: E402
 from torch_bridge.networks.data import Dataset  # noqa: E402
 
 torch.set_num_threads(1)
@@ -352,12 +352,12 @@ def test_noise_divergence_and_zeros_are_told():
 @pytest.mark.slow
 def test_freis_terms_are_depth_free_at_one_over_depth_alone():
     """The table that the experiment must show, small: 16 times as deep."""
-    cells = freis(
+    cells = combinations(
         Frei(2, 2, epochs=64, samples=128),
-        widths=[32],
-        depths=[8, 128],
-        rules=["1/n", "1/sqrt(n)", "1"],
-        seeds=3,
+        width=[32],
+        rule=["1/n", "1/sqrt(n)", "1"],
+        depth=[8, 128],
+        seed=range(3),
     )
     answers = [frei_answer(cell) for cell in cells]
     laws = depth_laws(cells, answers)
@@ -377,15 +377,15 @@ def test_freis_terms_are_depth_free_at_one_over_depth_alone():
 def test_presets_vary_width_depth_and_scale():
     assert set(PRESETS) == {"tiny", "small", "gpu"}
     for name in PRESETS:
-        cells = frei_cells(name)
+        cells = preset_cells(name)
         assert {cell.rule for cell in cells} == {"1/n", "1/sqrt(n)", "1"}
         assert len({cell.depth for cell in cells}) > 1
     with pytest.raises(InputError, match="a preset among"):
-        frei_cells("huge")
+        preset_cells("huge")
 
 
 def test_tables_come_from_the_answers(tmp_path):
-    cells = freis(QUICK, widths=[8], depths=[2, 64], rules=["1/n", "1"], seeds=1)
+    cells = combinations(QUICK, width=[8], rule=["1/n", "1"], depth=[2, 64])
     answers = run_grid(cells, frei_answer, folder=tmp_path)
     assert len(epoch_rows(cells, answers)) == sum(len(one["epoch"]) for one in answers)
     assert run_rows(cells, answers)[0]["last_tau"] == answers[0]["tau"][-1]
@@ -465,10 +465,10 @@ def test_the_command_answers_json(command, tmp_path):
         (("--rule", "batchnorm"), "one scale"),
         (("--rule", "2/3/4"), "a scaling rule"),
         (("--rate", "0"), "a rate above 0"),
-        (("--rate", "inf"), "rate must be a finite number"),
+        (("--rate", "inf"), "a rate above 0, below 1e6"),
         (("--task", "cats"), "the task parity"),
         (("--task", "3/12"), "two classes that both parts have"),
-        (("--data", "nowhere"), "digits, a folder"),
+        (("--data", "nowhere"), "digits, clusters"),
         (("--jobs", "0"), "jobs"),
         (("--device", "tpu"), "a device among"),
         (("--format", "xml"), "a format among"),

@@ -14,16 +14,17 @@ torch = pytest.importorskip("torch")
 
 from expansion import InputError  # noqa: E402
 from expansion.parallel import joined_cluster  # noqa: E402
-from torch_bridge.experiments import grid as grid_module  # noqa: E402
-from torch_bridge.experiments.cells import (  # noqa: E402
+from torch_bridge.experiments.grids import grid as grid_module  # noqa: E402
+from torch_bridge.experiments.grids.cells import (  # noqa: E402
     cell_file,
     finite,
     identity,
     read_answer,
     seed_of,
 )
-from torch_bridge.experiments.grid import run_grid, seconds_taken  # noqa: E402
-from torch_bridge.experiments.trial import Trial, answer, trials  # noqa: E402
+from torch_bridge.experiments.grids.grid import run_grid, seconds_taken  # noqa: E402
+from torch_bridge.experiments.grids.presets import combinations  # noqa: E402
+from torch_bridge.experiments.training.trial import Trial, answer  # noqa: E402
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).parent.parent
@@ -42,7 +43,7 @@ def added(cell):
 
 def some_trials():
     like = Trial("dense", "1", 1, width=4, epochs=1, samples=64, batch=32)
-    return trials(like, schemes=["1", "1/n"], depths=[2, 60], rates=[0.1, 0.01], seeds=1)
+    return combinations(like, scheme=["1", "1/n"], depth=[2, 60], rate=[0.1, 0.01], seed=[0])
 
 
 def test_a_grid_answers_every_cell_in_order_and_keeps_it(tmp_path):

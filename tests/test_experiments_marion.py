@@ -20,29 +20,26 @@ from expansion.bounds.neural_ode import neural_ode_bound  # noqa: E402
 from expansion.bounds.neural_ode_class import class_of_tower  # noqa: E402
 from expansion.parallel import joined_cluster  # noqa: E402
 from torch_bridge import cli  # noqa: E402
-from torch_bridge.experiments.frei import Frei, frei_answer, freis  # noqa: E402
-from torch_bridge.experiments.grid import run_grid  # noqa: E402
-from torch_bridge.experiments.marion import (  # noqa: E402
+from torch_bridge.experiments.frei.cell import Frei  # noqa: E402
+from torch_bridge.experiments.frei.cell import answer as frei_answer  # noqa: E402
+from torch_bridge.experiments.grids.grid import run_grid  # noqa: E402
+from torch_bridge.experiments.grids.presets import combinations  # noqa: E402
+from torch_bridge.experiments.grids.rows import read_parquet  # noqa: E402
+from torch_bridge.experiments.marion.bound import bound_of  # noqa: E402
+from torch_bridge.experiments.marion.cell import (  # noqa: E402
     Marion,
-    bound_of,
     evaluate_in_batches,
-    marion_answer,
-    marions,
 )
-from torch_bridge.experiments.marion_presets import PRESETS, marion_cells  # noqa: E402
-from torch_bridge.experiments.marion_results import (  # noqa: E402
+from torch_bridge.experiments.marion.cell import answer as marion_answer  # noqa: E402
+from torch_bridge.experiments.marion.presets import PRESETS, preset_cells  # noqa: E402
+from torch_bridge.experiments.marion.results import (  # noqa: E402
     bound_grid,
     epoch_rows,
     gap_grid,
     run_rows,
     sentences,
 )
-from torch_bridge.experiments.marion_statistics import (  # noqa: E402
-    association,
-    groups_of,
-    ordering,
-)
-from torch_bridge.experiments.smooth_tower import (  # noqa: E402
+from torch_bridge.experiments.marion.smooth_tower import (  # noqa: E402
     build_smooth_tower,
     depth_kernel,
     largest_step,
@@ -51,7 +48,11 @@ from torch_bridge.experiments.smooth_tower import (  # noqa: E402
     tower_of,
     variation,
 )
-from torch_bridge.experiments.table import read_parquet  # noqa: E402
+from torch_bridge.experiments.marion.statistics import (  # noqa: E402
+    association,
+    groups_of,
+    ordering,
+)
 from torch_bridge.networks.data import Dataset  # noqa: E402
 
 torch.set_num_threads(1)
@@ -347,15 +348,17 @@ def test_the_ordering_is_taken_in_pairs():
 def test_presets_are_of_the_papers_penalties():
     assert set(PRESETS) == {"tiny", "small", "gpu"}
     for preset in ("small", "gpu"):
-        cells = marion_cells(preset)
+        cells = preset_cells(preset)
         assert {cell.penalty for cell in cells} == {0.0, 0.01, 0.1, None}
         assert {cell.trained_ends for cell in cells} == {False, True}
+    assert {cell.data for cell in preset_cells("small")} == {"digits", "clusters"}
+    assert {cell.data for cell in preset_cells("small", data="digits")} == {"digits"}
     with pytest.raises(InputError, match="a preset among"):
-        marion_cells("huge")
+        preset_cells("huge")
 
 
 def test_tables_and_words_come_from_the_answers(tmp_path):
-    cells = marions(replace(QUICK, epochs=3), penalties=[0.0, 0.1, None], seeds=2)
+    cells = combinations(replace(QUICK, epochs=3), penalty=[0.0, 0.1, None], seed=range(2))
     answers = run_grid(cells, marion_answer, folder=tmp_path)
     groups = groups_of(cells, answers)
     epochs, runs = epoch_rows(cells, answers), run_rows(cells, answers)
@@ -375,8 +378,8 @@ def test_tables_and_words_come_from_the_answers(tmp_path):
 def test_workers_and_a_dask_cluster_train_the_same_networks(tmp_path):
     distributed = pytest.importorskip("distributed", reason="pip install '.[cluster]'")
     frei_like = Frei(4, 8, epochs=2, samples=64)
-    networks = freis(frei_like, widths=[8], depths=[2, 40], rules=["1/n", "1"], seeds=1)
-    towers = marions(QUICK, penalties=[0.0, 0.1, None], seeds=1)
+    networks = combinations(frei_like, width=[8], rule=["1/n", "1"], depth=[2, 40])
+    towers = combinations(QUICK, penalty=[0.0, 0.1, None])
     both = ((networks, frei_answer, "frei"), (towers, marion_answer, "marion"))
     with (
         distributed.LocalCluster(
@@ -468,7 +471,7 @@ def test_the_command_prints_and_writes(command, tmp_path):
         (("--penalty", "nan"), "a penalty of at least 0"),
         (("--depth", "0"), "depth"),
         (("--width", "x"), "width"),
-        (("--data", "nowhere"), "digits, a folder"),
+        (("--data", "nowhere"), "digits, clusters"),
         (("--jobs", "0"), "jobs"),
         (("--device", "tpu"), "a device among"),
         (("--format", "xml"), "a format among"),

@@ -11,11 +11,13 @@ torch = pytest.importorskip("torch")
 
 from expansion import InputError, ScalingRule  # noqa: E402
 from expansion.growth.energy import energy  # noqa: E402
-from torch_bridge.experiments import measured  # noqa: E402
-from torch_bridge.experiments.datasets import load_data  # noqa: E402
-from torch_bridge.experiments.descent import descend, outcome, settle, steps_of  # noqa: E402
-from torch_bridge.experiments.grid import run_grid  # noqa: E402
-from torch_bridge.experiments.measured import (  # noqa: E402
+from torch_bridge.experiments.grids.datasets import load_data  # noqa: E402
+from torch_bridge.experiments.grids.grid import run_grid  # noqa: E402
+from torch_bridge.experiments.grids.presets import combinations  # noqa: E402
+from torch_bridge.experiments.grids.rows import parquet_bytes, read_parquet, table_csv  # noqa: E402
+from torch_bridge.experiments.training import measured  # noqa: E402
+from torch_bridge.experiments.training.descent import descend, outcome, settle, steps_of  # noqa: E402
+from torch_bridge.experiments.training.measured import (  # noqa: E402
     Stream,
     geometric_complexity,
     growth,
@@ -23,19 +25,13 @@ from torch_bridge.experiments.measured import (  # noqa: E402
     orders_of,
     probe_of,
 )
-from torch_bridge.experiments.predicted import predict  # noqa: E402
-from torch_bridge.experiments.resnets import build_resnet, inverse_variances  # noqa: E402
-from torch_bridge.experiments.results import write_results  # noqa: E402
-from torch_bridge.experiments.schemes import DE_SMITH, Scheme  # noqa: E402
-from torch_bridge.experiments.table import (  # noqa: E402
-    lines_of,
-    parquet_bytes,
-    read_parquet,
-    rows_of,
-    table_csv,
-)
-from torch_bridge.experiments.transformer import build_transformer  # noqa: E402
-from torch_bridge.experiments.trial import Trial, answer, build_network, trials  # noqa: E402
+from torch_bridge.experiments.training.predicted import predict  # noqa: E402
+from torch_bridge.experiments.training.resnets import build_resnet, inverse_variances  # noqa: E402
+from torch_bridge.experiments.training.results import write_results  # noqa: E402
+from torch_bridge.experiments.training.schemes import DE_SMITH, Scheme  # noqa: E402
+from torch_bridge.experiments.training.table import lines_of, rows_of  # noqa: E402
+from torch_bridge.experiments.training.transformer import build_transformer  # noqa: E402
+from torch_bridge.experiments.training.trial import Trial, answer, build_network  # noqa: E402
 
 torch.set_num_threads(1)
 SIZES = {"shape": (1, 8, 8), "classes": 10, "patch": 2}
@@ -51,12 +47,11 @@ def grid(tmp_path_factory):
     """A small grid of De & Smith's networks, run once: trials, rows, folder of cells."""
     cells = tmp_path_factory.mktemp("grid") / "cells"
     like = Trial("dense", "1", 1, width=16, epochs=4)
-    asked = trials(
+    asked = combinations(
         like,
-        schemes=["batchnorm", "1", "1/sqrt(n)", "half"],
-        depths=[10, 60],
-        rates=[0.1, 0.02, 0.0008],  # of the small preset
-        seeds=1,
+        scheme=["batchnorm", "1", "1/sqrt(n)", "half"],
+        depth=[10, 60],
+        rate=[0.1, 0.02, 0.0008],  # of the small preset
     )
     answers = run_grid(asked, answer, folder=cells)
     return asked, rows_of(asked, answers), cells

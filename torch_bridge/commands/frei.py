@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from expansion.checking import check_count
 from expansion.console import check_format, print_json
 from torch_bridge.commands.grids import (
     Cluster,
@@ -20,9 +19,11 @@ from torch_bridge.commands.grids import (
     Resume,
     Seeds,
     answer_all,
+    count,
     counts,
     data_place,
     numbers,
+    print_found,
 )
 
 __all__ = ["SEVERAL", "frei"]
@@ -53,26 +54,24 @@ def frei(
     check_format(format, ("text", "json"))
     depths, widths = counts(depth, "depth", least=2), counts(width, "width", least=2)
     steps = numbers(None if rate is None else [rate], "rate", "2", positive=True)
-    how_many = None if seeds is None else check_count(seeds, "seeds", least=1)
-    passes = None if epochs is None else check_count(epochs, "epochs", least=1)
+    how_many, passes = count(seeds, "seeds"), count(epochs, "epochs")
 
-    from torch_bridge.experiments.datasets import load_data
-    from torch_bridge.experiments.frei import frei_answer
-    from torch_bridge.experiments.frei_network import signed_data
-    from torch_bridge.experiments.frei_presets import frei_cells
-    from torch_bridge.experiments.frei_results import (
+    from torch_bridge.experiments.frei.cell import answer
+    from torch_bridge.experiments.frei.presets import preset_cells
+    from torch_bridge.experiments.frei.results import (
         end_grid,
         law_grid,
         margin_of,
         run_rows,
         sentences,
-        write_frei,
+        write_results,
     )
-    from torch_bridge.experiments.frei_statistics import depth_laws
-    from torch_bridge.experiments.trial import cuda_or_cpu
+    from torch_bridge.experiments.frei.statistics import depth_laws
+    from torch_bridge.experiments.frei.task import signed_data
+    from torch_bridge.experiments.grids.datasets import load_data
+    from torch_bridge.experiments.grids.inputs import cuda_or_cpu, pinned
 
-    place = data_place(data)
-    cells = frei_cells(
+    cells = preset_cells(
         preset,
         depths=depths,
         widths=widths,
@@ -81,15 +80,15 @@ def frei(
         epochs=passes,
         rate=None if steps is None else steps[0],
         task=task,
-        data=place,
+        data=data_place(data),
         device=cuda_or_cpu(device),
     )
-    images = load_data(place, cells[0].samples)
+    cells = pinned(cells)
+    images = load_data(cells[0].data, cells[0].samples)
     signed_data(images.data, task)  # refused before the first run
-    cells = tuple(cell.of(images.fingerprint) for cell in cells)
     answers = answer_all(
         cells,
-        frei_answer,
+        answer,
         lambda cell: cell.depth * cell.epochs * cell.width**2 // 1_000_000 + 1,
         what="million weights trained for a step",
         output=output,
@@ -98,17 +97,11 @@ def frei(
         cluster=cluster,
     )
     found = sentences(cells, answers, margin_of(cells[0]))
-    write_frei(output, cells, answers, output / "cells", found)
+    write_results(output, cells, answers, output / "cells", found)
     if format == "json":
         print_json({"runs": run_rows(cells, answers), "found": found})
-        return 0
-
-    from expansion.report.grid import print_table
-
-    for grid in (law_grid(depth_laws(cells, answers)), end_grid(cells, answers)):
-        if grid.rows:
-            print_table(grid)
-    for sentence in found:
-        print(sentence)
-    print(f"Written to {output}: README.md, epochs, runs and depth_laws as .csv, .parquet, plots.")
+    else:
+        grids = [law_grid(depth_laws(cells, answers)), end_grid(cells, answers)]
+        files = "README.md, epochs, runs and depth_laws as .csv, .parquet, plots"
+        print_found(grids, found, output, files)
     return 0

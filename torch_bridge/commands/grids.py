@@ -13,7 +13,8 @@ from expansion.console import progress_bar
 from expansion.errors import InputError
 
 if TYPE_CHECKING:
-    from torch_bridge.experiments.cells import Answer
+    from expansion.report.grid import Grid
+    from torch_bridge.experiments.grids.cells import Answer
 
 __all__ = [
     "Cluster",
@@ -26,13 +27,16 @@ __all__ = [
     "Resume",
     "Seeds",
     "answer_all",
+    "count",
     "counts",
     "data_place",
     "numbers",
+    "print_found",
 ]
 
 Data = Annotated[
-    str, typer.Option(help="digits, a folder of arrays or CIFAR-10 .bin, FILE.py:callable.")
+    str,
+    typer.Option(help="digits, clusters, a folder of arrays or CIFAR-10 .bin, FILE.py:callable."),
 ]
 Output = Annotated[Path, typer.Option(help="Folder for cells, tables, plots.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")]
@@ -44,6 +48,11 @@ Epochs = Annotated[str | None, typer.Option(help="Passes over the training part.
 Format = Annotated[str, typer.Option("--format", help="text or json.")]
 
 C = TypeVar("C")
+
+
+def count(text: str | None, name: str) -> int | None:
+    """What the user gave as a whole number of at least 1, if anything."""
+    return None if text is None else check_count(text, name, least=1)
 
 
 def counts(texts: Sequence[str] | None, name: str, least: int = 1) -> list[int] | None:
@@ -104,7 +113,7 @@ def answer_all(
         As the user gave them.
     """
     from expansion.parallel import joined_cluster
-    from torch_bridge.experiments.grid import run_grid
+    from torch_bridge.experiments.grids.grid import run_grid
 
     workers = None if jobs is None else check_jobs(jobs)
     with progress_bar(what, sum(map(size, cells))) as advance, joined_cluster(cluster):
@@ -116,3 +125,15 @@ def answer_all(
         return run_grid(
             cells, answer, folder=output / "cells", resume=resume, jobs=workers, on_cell=on_cell
         )
+
+
+def print_found(grids: Sequence[Grid], sentences: Sequence[str], output: Path, files: str) -> None:
+    """Tell people what a run found: tables that are not empty, sentences, where the files are."""
+    from expansion.report.grid import print_table
+
+    for grid in grids:
+        if grid.rows:
+            print_table(grid)
+    for sentence in sentences:
+        print(sentence)
+    print(f"Written to {output}: {files}.")

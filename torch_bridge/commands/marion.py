@@ -8,11 +8,9 @@ from typing import Annotated
 
 import typer
 
-from expansion.checking import check_count
 from expansion.console import check_format, print_json
 from torch_bridge.commands.grids import (
     Cluster,
-    Data,
     Device,
     Epochs,
     Format,
@@ -21,9 +19,11 @@ from torch_bridge.commands.grids import (
     Resume,
     Seeds,
     answer_all,
+    count,
     counts,
     data_place,
     numbers,
+    print_found,
 )
 
 __all__ = ["SEVERAL", "marion"]
@@ -40,7 +40,7 @@ def marion(
     preset: Annotated[str, typer.Option(help="The grid: tiny, small or gpu.")] = "small",
     seeds: Seeds = None,
     epochs: Epochs = None,
-    data: Data = "digits",
+    data: Annotated[str | None, typer.Option(help="Data, not the preset's; as for train.")] = None,
     output: Output = Path("marion"),
     resume: Resume = False,
     jobs: Jobs = None,
@@ -52,37 +52,35 @@ def marion(
     check_format(format, ("text", "json"))
     depths, widths = counts(depth, "depth"), counts(width, "width")
     sizes = numbers(penalty, "penalty", "0.01, or inf")
-    how_many = None if seeds is None else check_count(seeds, "seeds", least=1)
-    passes = None if epochs is None else check_count(epochs, "epochs", least=1)
+    how_many, passes = count(seeds, "seeds"), count(epochs, "epochs")
 
-    from torch_bridge.experiments.datasets import load_data
-    from torch_bridge.experiments.marion import marion_answer
-    from torch_bridge.experiments.marion_presets import marion_cells
-    from torch_bridge.experiments.marion_results import (
+    from torch_bridge.experiments.grids.cells import finite
+    from torch_bridge.experiments.grids.inputs import cuda_or_cpu, pinned
+    from torch_bridge.experiments.marion.cell import answer
+    from torch_bridge.experiments.marion.presets import preset_cells
+    from torch_bridge.experiments.marion.results import (
         bound_grid,
         gap_grid,
         run_rows,
         sentences,
-        write_marion,
+        write_results,
     )
-    from torch_bridge.experiments.marion_statistics import groups_of
-    from torch_bridge.experiments.trial import cuda_or_cpu
+    from torch_bridge.experiments.marion.statistics import groups_of
 
-    place = data_place(data)
-    cells = marion_cells(
+    cells = preset_cells(
         preset,
         depths=depths,
         widths=widths,
         penalties=None if sizes is None else [None if math.isinf(mu) else mu for mu in sizes],
         seeds=how_many,
         epochs=passes,
-        data=place,
+        data=None if data is None else data_place(data),
         device=cuda_or_cpu(device),
     )
-    cells = tuple(cell.of(load_data(place, cell.samples).fingerprint) for cell in cells)
+    cells = pinned(cells)
     answers = answer_all(
         cells,
-        marion_answer,
+        answer,
         lambda cell: cell.depth * cell.epochs // 10 + 1,
         what="tens of layers trained for an epoch",
         output=output,
@@ -90,20 +88,12 @@ def marion(
         jobs=jobs,
         cluster=cluster,
     )
-    write_marion(output, cells, answers, output / "cells")
+    write_results(output, cells, answers, output / "cells")
     groups = groups_of(cells, answers)
+    found = sentences(groups)
     if format == "json":
-        from torch_bridge.experiments.cells import finite
-
-        print_json({"runs": finite(run_rows(cells, answers)), "found": sentences(groups)})
-        return 0
-
-    from expansion.report.grid import print_table
-
-    for grid in (gap_grid(groups), bound_grid(groups)):
-        if grid.rows:
-            print_table(grid)
-    for sentence in sentences(groups):
-        print(sentence)
-    print(f"Written to {output}: README.md, epochs and runs as .csv and .parquet, plots.")
+        print_json({"runs": finite(run_rows(cells, answers)), "found": found})
+    else:
+        files = "README.md, epochs and runs as .csv and .parquet, plots"
+        print_found([gap_grid(groups), bound_grid(groups)], found, output, files)
     return 0

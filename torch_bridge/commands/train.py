@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from expansion.checking import check_count
 from expansion.console import check_format, print_json
 from torch_bridge.commands.grids import (
     Cluster,
@@ -20,9 +19,11 @@ from torch_bridge.commands.grids import (
     Resume,
     Seeds,
     answer_all,
+    count,
     counts,
     data_place,
     numbers,
+    print_found,
 )
 
 __all__ = ["SEVERAL", "train"]
@@ -57,23 +58,28 @@ def train(
     check_format(format, ("text", "json"))
     depths = counts(depth, "depth")
     rates = numbers(rate, "learning rate", "0.02", positive=True)
-    how_many = None if seeds is None else check_count(seeds, "seeds", least=1)
-    passes = None if epochs is None else check_count(epochs, "epochs", least=1)
+    how_many, passes = count(seeds, "seeds"), count(epochs, "epochs")
 
-    from torch_bridge.experiments.datasets import load_data
-    from torch_bridge.experiments.presets import preset as named
-    from torch_bridge.experiments.results import write_results
-    from torch_bridge.experiments.schemes import Scheme
-    from torch_bridge.experiments.table import lines_of, rows_of
-    from torch_bridge.experiments.trial import answer, check_all, cuda_or_cpu
+    from torch_bridge.experiments.grids.datasets import load_data
+    from torch_bridge.experiments.grids.inputs import cuda_or_cpu, pinned
+    from torch_bridge.experiments.grids.presets import named
+    from torch_bridge.experiments.training.presets import PRESETS
+    from torch_bridge.experiments.training.results import (
+        exceptions_of,
+        summary_grid,
+        write_results,
+    )
+    from torch_bridge.experiments.training.schemes import Scheme
+    from torch_bridge.experiments.training.table import lines_of, rows_of
+    from torch_bridge.experiments.training.trial import answer, check_all
 
     schemes = None if rule is None else [Scheme.parse(text).text for text in rule]
-    chosen = named(preset).only(
+    chosen = named(PRESETS, preset).only(
         networks=network, depths=depths, schemes=schemes, rates=rates, seeds=how_many, epochs=passes
     )
-    images = load_data(data, chosen.samples)
     place = data_place(data)
-    cells = chosen.trials(data=place, fingerprint=images.fingerprint, device=cuda_or_cpu(device))
+    cells = pinned(chosen.trials(data=place, device=cuda_or_cpu(device)))
+    images = load_data(place, chosen.samples)
     check_all(cells, images.shape, images.data.classes)
     answers = answer_all(
         cells,
@@ -88,16 +94,12 @@ def train(
     rows = rows_of(cells, answers)
     write_results(output, cells, rows, output / "cells")
     lines = lines_of(rows)
+    agree = sum(line.agrees for line in lines)
     if format == "json":
-        print_json({"runs": rows, "networks": len(lines), "agree": sum(x.agrees for x in lines)})
-        return 0
-
-    from expansion.report.grid import print_table
-    from torch_bridge.experiments.results import exceptions_of, summary_grid
-
-    print_table(summary_grid(lines))
-    for sentence in exceptions_of(lines):
-        print(f"exception: {sentence}")
-    print(f"Predicted and found agree for {sum(x.agrees for x in lines)} of {len(lines)} networks.")
-    print(f"Written to {output}: README.md, table.csv, table.parquet, seconds.csv and plots.")
+        print_json({"runs": rows, "networks": len(lines), "agree": agree})
+    else:
+        found = [f"exception: {sentence}" for sentence in exceptions_of(lines)]
+        found.append(f"Predicted and found agree for {agree} of {len(lines)} networks.")
+        files = "README.md, table.csv, table.parquet, seconds.csv and plots"
+        print_found([summary_grid(lines)], found, output, files)
     return 0

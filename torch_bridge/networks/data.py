@@ -1,13 +1,19 @@
-"""The handwritten digits of scikit-learn: 1797 real images of 8×8 pixels, ten classes.
+"""Data that need no download: scikit-learn's handwritten digits, and clusters that it makes.
 
-Source: UCI Machine Learning Repository, "Optical Recognition of Handwritten Digits" (Alpaydin &
-Kaynak), test part, as scikit-learn ships it; nothing is downloaded. A pixel is a count 0..16;
-divided by 16 it is a number in [0, 1] that a float holds exactly.
+**Digits**, 1797 real images of 8×8 pixels, ten classes. Source: UCI Machine Learning Repository,
+"Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak), test part, as scikit-learn ships
+it. A pixel is a count 0..16; divided by 16 it is a number in [0, 1] that a float holds exactly.
+
+**Clusters** (``make_classification``): ten classes of two Gaussian clusters each, at corners of a
+cube in 16 dimensions, mixed linearly into 32 entries; 32 more are noise, and one label in a
+hundred is drawn anew. The classes overlap, so that no network fits them without error, and there
+can be as many samples as a question about large samples needs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +21,11 @@ from torch import Tensor
 
 from expansion.errors import InputError
 
-__all__ = ["Dataset", "load_digits"]
+__all__ = ["Dataset", "load_clusters", "load_digits"]
 
 _SPLIT_SEED = 0
 _TEST_SHARE = 0.25
+_CLUSTERED, _CLUSTERED_TO_TEST = 60000, 10000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,15 +96,10 @@ def load_digits(dtype: torch.dtype = torch.float64) -> Dataset:
     >>> tuple(data.train_inputs.shape), tuple(data.test_inputs.shape), data.classes
     ((1347, 64), (450, 64), 10)
     """
-    try:
-        from sklearn.datasets import load_digits as load_images  # optional, and a second to import
-        from sklearn.model_selection import train_test_split
-    except ImportError:
-        mend = "pip install 'residual-expansion[torch]'"
-        raise InputError("scikit-learn for its digits", "an environment without it", mend) from None
-    images, classes = load_images(return_X_y=True)
+    datasets, selection = _scikit_learn()
+    images, classes = datasets.load_digits(return_X_y=True)
     # Stratified: every class has the same share of both parts.
-    train, test = train_test_split(
+    train, test = selection.train_test_split(
         np.arange(len(classes)),
         test_size=_TEST_SHARE,
         random_state=_SPLIT_SEED,
@@ -106,3 +108,48 @@ def load_digits(dtype: torch.dtype = torch.float64) -> Dataset:
     x = torch.from_numpy(images / 16).to(dtype)
     y = torch.from_numpy(classes.astype(np.int64))
     return Dataset(x[train], y[train], x[test], y[test])
+
+
+def load_clusters(dtype: torch.dtype = torch.float64) -> Dataset:
+    """The clusters, always the same: 60000 to train, 10000 to test, as many as MNIST has.
+
+    Parameters
+    ----------
+    dtype : torch.dtype
+        Of the inputs.
+
+    Raises
+    ------
+    InputError
+        When scikit-learn is not installed.
+
+    Examples
+    --------
+    >>> data = load_clusters()
+    >>> tuple(data.train_inputs.shape), tuple(data.test_inputs.shape), data.classes
+    ((60000, 64), (10000, 64), 10)
+    """
+    datasets, _ = _scikit_learn()
+    points, classes = datasets.make_classification(
+        _CLUSTERED + _CLUSTERED_TO_TEST,
+        n_features=64,
+        n_informative=16,
+        n_redundant=16,
+        n_classes=10,
+        n_clusters_per_class=2,
+        class_sep=2.0,
+        random_state=_SPLIT_SEED,
+    )
+    x, y = torch.from_numpy(points).to(dtype), torch.from_numpy(classes.astype(np.int64))
+    return Dataset(x[:_CLUSTERED], y[:_CLUSTERED], x[_CLUSTERED:], y[_CLUSTERED:])
+
+
+def _scikit_learn() -> tuple[Any, Any]:
+    try:
+        import sklearn.datasets  # optional, and a second to import
+        import sklearn.model_selection
+    except ImportError:
+        mend = "pip install 'residual-expansion[torch]'"
+        required = "scikit-learn for its digits and clusters"
+        raise InputError(required, "an environment without it", mend) from None
+    return sklearn.datasets, sklearn.model_selection

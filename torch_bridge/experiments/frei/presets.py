@@ -11,17 +11,17 @@ gpu      wider, longer, on more of the user's data; it has not been run
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from expansion.errors import InputError
-from torch_bridge.experiments.frei import Frei, freis
+from torch_bridge.experiments.frei.cell import Frei
+from torch_bridge.experiments.grids.presets import combinations, named
 
-__all__ = ["PRESETS", "FreiPreset", "frei_cells"]
+__all__ = ["PRESETS", "Preset", "preset_cells"]
 
 
 @dataclass(frozen=True, slots=True)
-class FreiPreset:
+class Preset:
     """A grid.
 
     Parameters
@@ -44,26 +44,23 @@ class FreiPreset:
 
 
 PRESETS = {
-    "tiny": FreiPreset(Frei(2, 2, epochs=8, samples=128), (16,), (4, 32), seeds=2),
-    "small": FreiPreset(Frei(2, 2, epochs=128), (32, 64, 128), (8, 32, 128), seeds=4),
-    "gpu": FreiPreset(
-        Frei(2, 2, epochs=1024, samples=4096), (128, 256, 512), (8, 32, 128), seeds=5
-    ),
+    "tiny": Preset(Frei(2, 2, epochs=8, samples=128), (16,), (4, 32), seeds=2),
+    "small": Preset(Frei(2, 2, epochs=128), (32, 64, 128), (8, 32, 128), seeds=4),
+    "gpu": Preset(Frei(2, 2, epochs=1024, samples=4096), (128, 256, 512), (8, 32, 128), seeds=5),
 }
 
 
-def frei_cells(
+def preset_cells(
     preset: str,
     *,
-    widths: Iterable[int] | None = None,
-    depths: Iterable[int] | None = None,
-    rules: Iterable[str] | None = None,
+    widths: Sequence[int] | None = None,
+    depths: Sequence[int] | None = None,
+    rules: Sequence[str] | None = None,
     seeds: int | None = None,
     epochs: int | None = None,
     rate: float | None = None,
     task: str = "parity",
     data: str = "digits",
-    fingerprint: str = "",
     device: str = "cpu",
 ) -> tuple[Frei, ...]:
     """The cells of a preset, with what the user asked for in place of its own.
@@ -75,27 +72,24 @@ def frei_cells(
 
     Examples
     --------
-    >>> cells = frei_cells("small", widths=[8], depths=[4, 64], rules=["0.5/n"], seeds=1)
+    >>> cells = preset_cells("small", widths=[8], depths=[4, 64], rules=["0.5/n"], seeds=1)
     >>> [(cell.depth, cell.theta) for cell in cells]
     [(4, 0.125), (64, 0.0078125)]
     """
-    if preset not in PRESETS:
-        raise InputError(f"a preset among {', '.join(PRESETS)}", preset, "choose one of these")
-    grid = PRESETS[preset]
+    grid = named(PRESETS, preset)
     like = replace(
         grid.like,
         epochs=epochs or grid.like.epochs,
         rate=rate or grid.like.rate,
         task=task,
         data=data,
-        fingerprint=fingerprint,
         device=device,
     )
-    found = freis(
+    found = combinations(
         like,
-        widths=widths or grid.widths,
-        depths=depths or grid.depths,
-        rules=rules or grid.rules,
-        seeds=seeds or grid.seeds,
+        width=widths or grid.widths,
+        rule=rules or grid.rules,
+        depth=depths or grid.depths,
+        seed=range(seeds or grid.seeds),
     )
     return tuple(dict.fromkeys(found))

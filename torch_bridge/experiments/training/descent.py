@@ -121,7 +121,7 @@ def descend(
 
     Examples
     --------
-    >>> from torch_bridge.experiments.datasets import load_data
+    >>> from torch_bridge.experiments.grids.datasets import load_data
     >>> data = load_data("digits").data
     >>> found = descend(nn.Linear(64, 10), data, rate=0.01, epochs=2, batch=64, seed=0)
     >>> found.outcome, len(found.losses), found.test.accuracy > 0.8

@@ -29,8 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from torch_bridge.experiments.cells import Answer
-from torch_bridge.experiments.marion import Marion
+from torch_bridge.experiments.grids.cells import Answer
+from torch_bridge.experiments.marion.cell import Marion
 
 __all__ = ["Association", "Group", "Ordering", "PenaltyGap", "association", "groups_of", "ordering"]
 
@@ -44,6 +44,8 @@ class Group:
 
     Parameters
     ----------
+    data : str
+        Spec of the data.
     depth, width : int
         L and d.
     trained_ends : bool
@@ -54,6 +56,7 @@ class Group:
         How many did not.
     """
 
+    data: str
     depth: int
     width: int
     trained_ends: bool
@@ -64,7 +67,8 @@ class Group:
     def name(self) -> str:
         """In words."""
         ends = "trained" if self.trained_ends else "random"
-        return f"L = {self.depth}, d = {self.width}, {ends} A and B"
+        data = self.data.rpartition("/")[2]
+        return f"{data}, L = {self.depth}, d = {self.width}, {ends} A and B"
 
     def with_penalty(self, penalty: float | None) -> tuple[Run, ...]:
         """The runs at one μ."""
@@ -148,10 +152,11 @@ class Ordering:
 
 
 def groups_of(cells: Sequence[Marion], answers: Sequence[Answer]) -> list[Group]:
-    """The runs by depth, width and ends, in the order of the cells."""
-    found: dict[tuple[int, int, bool], list[Run]] = {}
+    """The runs by data, depth, width and ends, in the order of the cells."""
+    found: dict[tuple[str, int, int, bool], list[Run]] = {}
     for cell, answer in zip(cells, answers, strict=True):
-        found.setdefault((cell.depth, cell.width, cell.trained_ends), []).append((cell, answer))
+        key = cell.data, cell.depth, cell.width, cell.trained_ends
+        found.setdefault(key, []).append((cell, answer))
     groups = []
     for key, runs in found.items():
         finished = tuple(run for run in runs if run[1]["outcome"] == "finished")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from expansion.report.grid import Grid, markdown_text
-from torch_bridge.experiments.descent import BELOW_CHANCE
-from torch_bridge.experiments.drawings import FIGURES
-from torch_bridge.experiments.folder import write_folder
-from torch_bridge.experiments.table import Line, Row, lines_of
-from torch_bridge.experiments.trial import Trial
+from expansion.report.grid import Grid
+from torch_bridge.experiments.grids.folder import write_folder
+from torch_bridge.experiments.grids.page import page_text
+from torch_bridge.experiments.grids.rows import Row
+from torch_bridge.experiments.training.descent import BELOW_CHANCE
+from torch_bridge.experiments.training.drawings import FIGURES
+from torch_bridge.experiments.training.table import Line, lines_of
+from torch_bridge.experiments.training.trial import Trial
 
 __all__ = ["exceptions_of", "summary_grid", "write_results"]
 
@@ -83,29 +84,23 @@ def write_results(folder: Path, trials: Sequence[Trial], rows: Sequence[Row], ce
 
 def _page(lines: Sequence[Line], trials: Sequence[Trial]) -> str:
     grid, exceptions = summary_grid(lines), exceptions_of(lines)
+    agree = sum(line.agrees for line in lines)
     like = trials[0]
     part = "" if like.samples is None else f", the first {like.samples} training samples"
     rates = ", ".join(f"{rate:g}" for rate in sorted({t.rate for t in trials}, reverse=True))
-    out = io.StringIO()
-    out.write(f"# {grid.title}\n\n")
-    out.write(
-        f"{len(trials)} runs on {like.data}{part}: {like.epochs} epochs in batches of "
+    return page_text(
+        title=grid.title,
+        opening=f"{len(trials)} runs on {like.data}{part}: {like.epochs} epochs in batches of "
         f"{like.batch}, momentum 0.9, learning rates {rates}, on {like.device}. Predictions use "
-        "growth and mean order alone; the rule is in `torch_bridge/experiments/predicted.py`. "
-        f"Prediction and finding agree for {sum(line.agrees for line in lines)} of {len(lines)} "
-        "networks"
+        "growth and mean order alone; the rule is in "
+        "`torch_bridge/experiments/training/predicted.py`. Prediction and finding agree for "
+        f"{agree} of {len(lines)} networks" + ("; the exceptions are" if exceptions else "."),
+        found=exceptions,
+        captions=_CAPTIONS,
+        grids=[grid],
+        closing="`table.csv` and `table.parquet` have every run with all its numbers, "
+        "`seconds.csv` how long each took.",
     )
-    out.write(".\n\n" if not exceptions else "; the exceptions are\n\n")
-    out.writelines(f"- {sentence}\n" for sentence in exceptions)
-    out.write("\n" if exceptions else "")
-    for name, caption in _CAPTIONS.items():
-        out.write(f"![{caption}]({name}.svg)\n\n")
-    out.write(f"{markdown_text(grid)}\n\n{grid.note}\n\n")
-    out.write(
-        "`table.csv` and `table.parquet` have every run with all its numbers, `seconds.csv` how "
-        "long each took.\n"
-    )
-    return out.getvalue()
 
 
 def _summary_row(line: Line) -> tuple[str, ...]:

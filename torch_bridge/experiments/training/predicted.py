@@ -53,9 +53,9 @@ from expansion.growth.advice import FLOATS
 from expansion.growth.mean_field import MeanField, mean_field
 from expansion.growth.setting import Setting
 from expansion.towers.scaling import ScalingRule
-from torch_bridge.experiments.descent import MOMENTUM
-from torch_bridge.experiments.resnets import inverse_variances
-from torch_bridge.experiments.schemes import Scheme
+from torch_bridge.experiments.training.descent import MOMENTUM
+from torch_bridge.experiments.training.resnets import inverse_variances
+from torch_bridge.experiments.training.schemes import Scheme
 
 __all__ = ["Prediction", "predict", "setting_of"]
 
@@ -125,7 +125,7 @@ def predict(
     Parameters
     ----------
     network, scheme, depth, width, shape, classes, patch
-        As for :func:`~torch_bridge.experiments.resnets.build_resnet`.
+        As for :func:`~torch_bridge.experiments.training.resnets.build_resnet`.
     steps : int
         T, updates in a run.
     rates : sequence of float
@@ -146,6 +146,7 @@ def predict(
     typical = field.log_energy - (0.0 if wobble is None else wobble**2 / 2)
     correlation = _correlation(field, scheme)
     normalised = bool(scheme.normalisation) or network == "transformer"
+    log_size = None if normalised else (typical + math.log(width)) / 2
     log_theta = (0.0 if normalised else typical) + math.log(
         _first_step(network, scheme, field, depth, width, shape, patch)
     )
@@ -154,19 +155,7 @@ def predict(
     rate = max(stable, default=min(rates))
     log_foldings = math.log(steps * rate / (1 - MOMENTUM) / (2 * classes**2)) + log_theta
     log_foldings += math.log(max(1 - correlation, 1e-300))
-    least, most = FLOATS["float32"]
-    size = (typical + math.log(width)) / 2
-    if size > most and not normalised:
-        ends = ("diverged", "the signal leaves the floats")
-    elif size < least and not normalised:
-        ends = ("stuck", "the signal vanishes")
-    elif not stable:
-        ends = ("diverged", "every rate of the sweep moves the output too far")
-    elif log_foldings < 0:
-        same = correlation > 0.9 and log_foldings > math.log(1 - correlation)
-        ends = ("stuck", "inputs look alike at the output" if same else "every step is too small")
-    else:
-        ends = ("trained", "a rate of the sweep is stable and tells classes apart")
+    outcome, reason = _verdict(log_size, bool(stable), log_foldings, correlation)
     ten = math.log(10)
     return Prediction(
         log10_growth=field.log_energy / ten,
@@ -177,8 +166,8 @@ def predict(
         log10_first_step=log_theta / ten,
         largest_rate=math.exp(max(-700.0, min(700.0, log_rate))),
         foldings=math.exp(max(-700.0, min(700.0, log_foldings))),
-        outcome=ends[0],
-        reason=ends[1],
+        outcome=outcome,
+        reason=reason,
     )
 
 
@@ -191,6 +180,23 @@ def setting_of(network: str) -> Setting:
     'activation-first'
     """
     return _SETTINGS[network]
+
+
+def _verdict(
+    log_size: float | None, stable: bool, log_foldings: float, correlation: float
+) -> tuple[str, str]:
+    """Outcome and reason, from the size of the last signal (None: normalised) and the rest."""
+    least, most = FLOATS["float32"]
+    if log_size is not None and log_size > most:
+        return "diverged", "the signal leaves the floats"
+    if log_size is not None and log_size < least:
+        return "stuck", "the signal vanishes"
+    if not stable:
+        return "diverged", "every rate of the sweep moves the output too far"
+    if log_foldings >= 0:
+        return "trained", "a rate of the sweep is stable and tells classes apart"
+    same = correlation > 0.9 and log_foldings > math.log(1 - correlation)
+    return "stuck", "inputs look alike at the output" if same else "every step is too small"
 
 
 def _growth(network: str, scheme: Scheme, depth: int, width: int) -> MeanField:

@@ -18,13 +18,13 @@ every position because they wrap around instead of padding with zeros. Signals o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from expansion.errors import InputError
-from torch_bridge.experiments.schemes import Scheme
+from torch_bridge.experiments.training.schemes import Scheme
 from torch_bridge.networks.models import ResidualBranch, ResidualNetwork, linear
 
 __all__ = [
@@ -32,9 +32,10 @@ __all__ = [
     "Draw",
     "Patches",
     "Readout",
+    "assembled",
     "build_resnet",
+    "drawn_from",
     "inverse_variances",
-    "learn_scales",
     "positions",
     "wrapped",
 ]
@@ -162,11 +163,7 @@ def build_resnet(
     >>> [tuple(state.shape) for state in built.states(torch.ones(5, 64))][::3], built.block_factor
     ([(5, 4, 4, 4), (5, 4, 4, 4)], 0.7071067811865476)
     """
-    generator = torch.Generator().manual_seed(seed)
-
-    def draw(size: tuple[int, ...], variance: float) -> Tensor:
-        return torch.randn(size, generator=generator) * math.sqrt(variance)
-
+    draw = drawn_from(seed)
     inputs, image = math.prod(shape), network == "conv"
     encoder: nn.Module
     if image:
@@ -181,17 +178,29 @@ def build_resnet(
     if scheme.fixup:
         nn.init.zeros_(matrix.weight)
     readout = Readout(matrix, _normalisation(scheme, width, image=image))
+    return assembled(branches, scheme, encoder, readout)
+
+
+def drawn_from(seed: int) -> Draw:
+    """Normal entries of a size and a variance, again and again from one generator of their own."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(size: tuple[int, ...], variance: float) -> Tensor:
+        return torch.randn(size, generator=generator) * math.sqrt(variance)
+
+    return draw
+
+
+def assembled(
+    branches: Sequence[nn.Module], scheme: Scheme, encoder: nn.Module, readout: nn.Module
+) -> ResidualNetwork:
+    """The network at a scheme's scales, which are parameters where training moves them."""
     built = ResidualNetwork(branches, scheme.rule, encoder=encoder, decoder=readout)
     if scheme.learned:
-        learn_scales(built)
+        start = built.scales
+        del built.scales
+        built.scales = nn.Parameter(start.clone())
     return built
-
-
-def learn_scales(network: ResidualNetwork) -> None:
-    """Make the scales parameters, which training moves."""
-    start = network.scales
-    del network.scales
-    network.scales = nn.Parameter(start.clone())
 
 
 def positions(shape: tuple[int, int, int], patch: int) -> int:

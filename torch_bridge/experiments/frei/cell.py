@@ -16,9 +16,8 @@ and θ: what explodes is a result. At epochs 0, 1, 2, 4, 8, … and the last one
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -35,24 +34,22 @@ from expansion.errors import InputError
 from expansion.growth.mean_field import mean_field
 from expansion.growth.setting import Setting
 from expansion.towers.scaling import ScalingRule
-from torch_bridge.experiments.cells import Answer, seed_of
-from torch_bridge.experiments.datasets import load_data
-from torch_bridge.experiments.frei_network import (
+from torch_bridge.experiments.frei.network import (
     FreiNetwork,
-    SignedData,
     linearisation_error,
     log_growth,
     log_interlayer_norm,
-    signed_data,
 )
+from torch_bridge.experiments.frei.task import SignedData, signed_data
+from torch_bridge.experiments.grids.cells import Answer, seed_of
+from torch_bridge.experiments.grids.inputs import images_of
 from torch_bridge.networks.training import deterministic
 
 __all__ = [
     "MEASURED",
     "Frei",
+    "answer",
     "checkpoints",
-    "frei_answer",
-    "freis",
     "gradient_descent",
     "measure",
     "predicted_log_growth",
@@ -84,7 +81,7 @@ class Frei:
     rate : float
         η·m > 0.
     task : str
-        Which two classes, see :func:`~torch_bridge.experiments.frei_network.signed_data`.
+        Which two classes, see :func:`~torch_bridge.experiments.frei.task.signed_data`.
     data : str
         Spec of the data.
     samples : int, optional
@@ -130,36 +127,6 @@ class Frei:
     def theta(self) -> float:
         """θ."""
         return float(ScalingRule.of(self.rule).floats(self.depth)[0])
-
-    def of(self, fingerprint: str) -> Frei:
-        """The same question about these very data."""
-        return replace(self, fingerprint=fingerprint)
-
-
-def freis(
-    like: Frei,
-    *,
-    widths: Iterable[int],
-    depths: Iterable[int],
-    rules: Iterable[str],
-    seeds: int,
-) -> tuple[Frei, ...]:
-    """Every combination, the rest as in ``like``.
-
-    Examples
-    --------
-    >>> found = freis(Frei(2, 2), widths=[8], depths=[2, 4], rules=["1/n", "1"], seeds=2)
-    >>> len(found), found[0].theta, found[-1].depth
-    (8, 0.5, 4)
-    """
-    depths, number = tuple(depths), check_count(seeds, "seeds", least=1)
-    return tuple(
-        replace(like, width=width, depth=depth, rule=rule, seed=seed)
-        for width in widths
-        for rule in rules
-        for depth in depths
-        for seed in range(number)
-    )
 
 
 def checkpoints(epochs: int) -> tuple[int, ...]:
@@ -224,6 +191,7 @@ def gradient_descent(
 
 @torch.no_grad()
 def _diverged(network: FreiNetwork, outputs: Tensor, others: Tensor) -> bool:
+    """Whether an output, of the training part or for ``others``, or a weight is too large."""
     reached = [outputs, network(others)]
     sizes = ((_LARGEST_OUTPUT, reached), (_LARGEST_WEIGHT, network.parameters()))
     # Not "at least": a comparison with nan is false.
@@ -264,7 +232,7 @@ def measure(network: FreiNetwork, start: FreiNetwork, data: SignedData) -> dict[
     }
 
 
-def frei_answer(cell: Frei) -> Answer:
+def answer(cell: Frei) -> Answer:
     """Train, and measure along the way: a divergence is an answer like any other.
 
     Raises
@@ -272,13 +240,7 @@ def frei_answer(cell: Frei) -> Answer:
     InputError
         When the data cannot be loaded or are not those of the cell.
     """
-    images = load_data(cell.data, cell.samples)
-    if cell.fingerprint not in ("", images.fingerprint):
-        came = f"others under {cell.data}"
-        raise InputError("the data that the grid was made for", came, "start a new folder")
-    if cell.device != "cpu":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or cuBLAS may not repeat
-    data = signed_data(images.to(cell.device), cell.task)
+    data = signed_data(images_of(cell).data, cell.task)
     seed = seed_of("frei", cell.width, cell.depth, cell.seed) % 2**32
     drawn = draw_classifier(data.train_inputs.shape[1], cell.width, cell.depth, cell.theta, seed)
     start, network = (FreiNetwork(drawn).to(cell.device) for _ in range(2))

@@ -7,7 +7,6 @@ the same machine; what every run took in seconds is a table of its own.
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import statistics
@@ -15,57 +14,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import pyarrow as pa
-from pyarrow import parquet
+from torch_bridge.experiments.grids.cells import Answer, finite, settings_of
+from torch_bridge.experiments.grids.datasets import load_data
+from torch_bridge.experiments.grids.rows import Row
+from torch_bridge.experiments.training.descent import steps_of
+from torch_bridge.experiments.training.predicted import predict
+from torch_bridge.experiments.training.schemes import Scheme
+from torch_bridge.experiments.training.trial import Trial
 
-from expansion.report.grid import csv_text
-from torch_bridge.experiments.cells import Answer, finite, settings_of
-from torch_bridge.experiments.datasets import load_data
-from torch_bridge.experiments.descent import steps_of
-from torch_bridge.experiments.predicted import predict
-from torch_bridge.experiments.schemes import Scheme
-from torch_bridge.experiments.trial import Trial
-
-__all__ = ["Line", "lines_of", "parquet_bytes", "read_parquet", "rows_of", "table_csv"]
-
-Row = dict[str, Any]
+__all__ = ["Line", "lines_of", "rows_of"]
 
 
 def rows_of(trials: Sequence[Trial], answers: Sequence[Answer]) -> list[Row]:
     """The tidy table: settings, ``predicted_…`` and measured columns, lists as JSON text."""
-    rates = {_group(t): sorted({u.rate for u in trials if _group(u) == _group(t)})
-             for t in {_group(t): t for t in trials}.values()}  # fmt: skip
-    predictions: dict[Any, Row] = {}
+    swept: dict[tuple[Any, ...], list[Trial]] = {}
+    for trial in trials:
+        swept.setdefault(_group(trial), []).append(trial)
+    predictions = {
+        group: _predicted(same[0], sorted({trial.rate for trial in same}))
+        for group, same in swept.items()
+    }
     rows = []
     for trial, found in zip(trials, answers, strict=True):
-        group = _group(trial)
-        if group not in predictions:
-            predictions[group] = _predicted(trial, rates[group])
-        row = settings_of(trial) | predictions[group] | found
+        row = settings_of(trial) | predictions[_group(trial)] | found
         rows.append({k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()})
     return rows
-
-
-def table_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """The table as CSV; what is not a finite number is empty."""
-    return csv_text(rows).encode()
-
-
-def parquet_bytes(rows: Sequence[Row]) -> bytes:
-    """The table as Parquet: the same columns and rows."""
-    buffer = io.BytesIO()
-    # A column of whole numbers and others becomes one of floats, not an error.
-    columns = {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
-    for name, values in columns.items():
-        if any(isinstance(value, float) for value in values):
-            columns[name] = [None if value is None else float(value) for value in values]
-    parquet.write_table(pa.table(columns), buffer)
-    return buffer.getvalue()
-
-
-def read_parquet(content: bytes) -> list[Row]:
-    """The rows of :func:`parquet_bytes`."""
-    return list(parquet.read_table(io.BytesIO(content)).to_pylist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +133,7 @@ _WORDS = ("network", "scheme", "data", "fingerprint", "device", "outcome", "pred
 
 
 def _spread(values: Sequence[float | None]) -> tuple[float, float] | None:
+    """Mean and standard deviation; None where there are no numbers."""
     numbers = [float(value) for value in values if value is not None]
     if not numbers:
         return None
@@ -168,11 +142,13 @@ def _spread(values: Sequence[float | None]) -> tuple[float, float] | None:
 
 
 def _group(trial: Trial) -> tuple[Any, ...]:
+    """What all runs of one sweep of rates have in common, whatever their seed."""
     settings = settings_of(trial)
     return tuple(value for name, value in settings.items() if name not in ("rate", "seed"))
 
 
 def _predicted(trial: Trial, rates: Sequence[float]) -> Row:
+    """The prediction for a network and a sweep, as columns."""
     images = load_data(trial.data, trial.samples)
     prediction = predict(
         trial.network,

@@ -23,7 +23,7 @@ from expansion.checking import check_jobs
 from expansion.errors import InputError
 from expansion.parallel import as_finished
 from expansion.writing import write_whole
-from torch_bridge.experiments.cells import Answer, cell_file, finite, read_answer, settings_of
+from torch_bridge.experiments.grids.cells import Answer, cell_file, finite, read_answer, settings_of
 
 __all__ = ["run_grid", "seconds_taken"]
 

@@ -11,13 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from expansion.towers.scaling import ScalingRule
-from torch_bridge.experiments.schemes import Scheme
-from torch_bridge.experiments.table import Line
+from torch_bridge.experiments.grids.pictures import COLOURS, panels
+from torch_bridge.experiments.training.schemes import Scheme
+from torch_bridge.experiments.training.table import Line
 
 __all__ = ["FIGURES"]
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _OUTCOMES = {"trained": "#009E73", "stuck": "#E69F00", "diverged": "#D55E00"}
 _LEAST = 1e-6  # smaller parts of a spectrum leave the picture
 
@@ -26,7 +25,7 @@ def growth_figure(lines: Sequence[Line]) -> Figure:
     """Measured against predicted growth at initialisation, of a typical draw at this width."""
     figure = Figure(figsize=(5.2, 4.6), layout="constrained")
     axes = figure.add_subplot()
-    for colour, (network, part) in zip(_COLOURS, _by_network(lines).items(), strict=False):
+    for colour, (network, part) in zip(COLOURS, _by_network(lines).items(), strict=False):
         points = [
             (line.first["predicted_log10_typical_growth"], value)
             for line in part
@@ -52,12 +51,11 @@ def spectrum_figure(lines: Sequence[Line]) -> Figure:
     """Relative size of every order before (dashed) and after training (solid), trained ones."""
     trained = [line for line in lines if line.outcome == "trained" and line.first["final_orders"]]
     networks = _by_network(trained)
-    figure = Figure(figsize=(4.2 * max(1, len(networks)), 3.8), layout="constrained")
-    for place, (network, part) in enumerate(networks.items(), 1):
-        axes = figure.add_subplot(1, len(networks), place)
+    figure, shown = panels(len(networks), (4.2 * max(1, len(networks)), 3.8))
+    for axes, (network, part) in zip(shown, networks.items(), strict=True):
         deepest = max(line.depth for line in part)
-        shown = [line for line in part if line.depth == deepest]
-        for colour, line in zip(_COLOURS * 3, shown, strict=False):
+        deep = [line for line in part if line.depth == deepest]
+        for colour, line in zip(COLOURS * 3, deep, strict=False):
             for name, style in (("initial_orders", "--"), ("final_orders", "-")):
                 sizes = json.loads(line.first[name])
                 axes.plot(range(len(sizes)), sizes, style, color=colour, lw=1.2,
@@ -78,9 +76,8 @@ def map_figure(lines: Sequence[Line]) -> Figure:
     networks = _by_network(lines)
     tallest = max(len({line.scheme for line in part}) for part in networks.values())
     size = (2.6 * len(networks) + 1, 0.42 * tallest + 1.4)
-    figure = Figure(figsize=size, layout="constrained")
-    for place, (network, part) in enumerate(networks.items(), 1):
-        axes = figure.add_subplot(1, len(networks), place)
+    figure, shown = panels(len(networks), size)
+    for axes, (network, part) in zip(shown, networks.items(), strict=True):
         schemes = list(dict.fromkeys(line.scheme for line in part))[::-1]
         depths = sorted({line.depth for line in part})
         for line in part:
@@ -144,7 +141,7 @@ def _against_scale(
         scale = _common_scale(line)
         if scale is not None and line.outcome == "trained":
             curves.setdefault((line.network, line.depth), []).append((scale, line))
-    for colour, ((network, depth), points) in zip(_COLOURS * 3, curves.items(), strict=False):
+    for colour, ((network, depth), points) in zip(COLOURS * 3, curves.items(), strict=False):
         points.sort(key=lambda point: point[0])
         for style, (word, value) in zip(("o-", "s--"), list(values.items())[::-1], strict=False):
             axes.plot([x for x, _ in points], [value(line) for _, line in points], style, ms=4,

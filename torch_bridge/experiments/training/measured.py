@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from expansion.series.gated_paths import gated_orders
-from torch_bridge.experiments.descent import settle
+from torch_bridge.experiments.training.descent import settle
 from torch_bridge.networks.export import to_tower
 from torch_bridge.networks.models import ResidualBranch, ResidualNetwork
 from torch_bridge.orders.memory import TooLargeError

@@ -1,9 +1,10 @@
-"""Data to train on: the digits that need no download, or the user's own, as they have it on disk.
+"""Data to train on: what needs no download, or the user's own, as they have it on disk.
 
 =========================== =====================================================================
 spec                        what is read
 =========================== =====================================================================
 ``digits``                  scikit-learn's 8×8 digits, 1347 to train and 450 to test
+``clusters``                scikit-learn's overlapping clusters, 60000 to train and 10000 to test
 a folder of arrays          ``train_inputs``, ``train_labels``, ``test_inputs``, ``test_labels``:
                             four ``.npy`` files, or one ``.safetensors`` file with these names
 a CIFAR-10 folder           the *binary* version: ``data_batch_1.bin`` … and ``test_batch.bin``
@@ -24,7 +25,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,12 @@ from torch import Tensor
 
 from expansion.errors import InputError
 from torch_bridge.loading.factory import load_callable
-from torch_bridge.networks.data import Dataset, load_digits
+from torch_bridge.networks.data import Dataset, load_clusters, load_digits
 
 __all__ = ["ImageData", "load_data"]
 
 _PARTS = ("train_inputs", "train_labels", "test_inputs", "test_labels")
+_SHIPPED = {"digits": load_digits, "clusters": load_clusters}
 _IMAGE_KEYS = ("image", "img", "pixel_values")
 _LABEL_KEYS = ("label", "labels", "fine_label")
 _CIFAR_SHAPE = (3, 32, 32)
@@ -71,11 +73,11 @@ class ImageData:
     spec: str
     fingerprint: str
 
-    def to(self, device: str) -> Dataset:
-        """The data on a device."""
+    def to(self, device: str) -> ImageData:
+        """The same on a device."""
         parts = (getattr(self.data, name).to(device) for name in _PARTS)
         train_x, train_y, test_x, test_y = parts
-        return Dataset(train_x, train_y, test_x, test_y)
+        return replace(self, data=Dataset(train_x, train_y, test_x, test_y))
 
 
 @lru_cache(maxsize=4)
@@ -103,15 +105,15 @@ def load_data(spec: str = "digits", samples: int | None = None) -> ImageData:
     >>> round(float(data.data.train_inputs.square().mean()), 3)
     1.0
     """
-    if spec == "digits":
-        digits = load_digits(torch.float32)
-        parts = [getattr(digits, name).numpy() for name in _PARTS]
+    if spec in _SHIPPED:
+        shipped = _SHIPPED[spec](torch.float32)
+        parts = [getattr(shipped, name).numpy() for name in _PARTS]
     elif spec and Path(spec).is_dir():
         parts = list(_read_folder(Path(spec)))
     elif ":" in spec:
         parts = list(_from_factory(spec))
     else:
-        required = "digits, a folder of arrays, a CIFAR-10 folder, or FILE.py:callable"
+        required = "digits, clusters, a folder of arrays, a CIFAR-10 folder, or FILE.py:callable"
         raise InputError(required, spec, "check the path")
     train_x, train_y, test_x, test_y = (np.asarray(part) for part in parts)
     train_x, train_y = train_x[:samples], train_y[:samples]

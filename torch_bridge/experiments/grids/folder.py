@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from expansion.errors import InputError
 from expansion.report.plots import svg_text
 from expansion.writing import write_whole
-from torch_bridge.experiments.cells import settings_of
-from torch_bridge.experiments.grid import seconds_taken
-from torch_bridge.experiments.table import Row, parquet_bytes, table_csv
+from torch_bridge.experiments.grids.cells import settings_of
+from torch_bridge.experiments.grids.grid import seconds_taken
+from torch_bridge.experiments.grids.rows import Row, parquet_bytes, table_csv
 
 __all__ = ["write_folder"]
 

@@ -1,32 +1,28 @@
-"""What a Marion grid leaves: tables, a page in words, and the two figures of the paper in kind."""
+"""What a Marion grid leaves: tables, plots, and a page that says what was found."""
 
 from __future__ import annotations
 
-import io
 import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-from expansion.report.grid import Grid, markdown_text
-from torch_bridge.experiments.cells import Answer, settings_of
-from torch_bridge.experiments.folder import write_folder
-from torch_bridge.experiments.marion import EPOCH_FIELDS, Marion
-from torch_bridge.experiments.marion_statistics import (
+from expansion.report.grid import Grid
+from torch_bridge.experiments.grids.cells import Answer, settings_of
+from torch_bridge.experiments.grids.folder import write_folder
+from torch_bridge.experiments.grids.page import page_text
+from torch_bridge.experiments.grids.rows import Row
+from torch_bridge.experiments.marion.cell import EPOCH_FIELDS, Marion
+from torch_bridge.experiments.marion.drawings import FIGURES
+from torch_bridge.experiments.marion.statistics import (
     Group,
     association,
     groups_of,
     ordering,
 )
-from torch_bridge.experiments.table import Row
 
-__all__ = ["bound_grid", "epoch_rows", "gap_grid", "run_rows", "sentences", "write_marion"]
+__all__ = ["bound_grid", "epoch_rows", "gap_grid", "run_rows", "sentences", "write_results"]
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _CAPTIONS = {
     "gap_against_step": "Gap against sup‖ΔW‖ at μ = 0: every epoch of every seed, ends large.",
     "gap_by_penalty": "Gap at the end by penalty: every seed, its box, and the mean.",
@@ -133,63 +129,83 @@ def sentences(groups: Sequence[Group]) -> list[str]:
     for group in groups:
         if group.diverged:
             told.append(f"{group.name}: {group.diverged} runs diverged and are left out.")
-        free = group.with_penalty(0.0)
-        found = association(free)
-        if found.pooled is not None:
-            told.append(
-                f"{group.name}, μ = 0: rank correlation of gap and sup‖ΔW‖ {found.pooled:+.2f} "
-                f"over {found.points} points (nominal p {_p(found.pooled_p)}; the epochs of a "
-                f"run are not independent), {_rho(found.within)} within a run on average over "
-                f"{found.runs} runs (p {_p(found.within_p)}), {_rho(found.ends)} between runs "
-                f"at the end (p {_p(found.ends_p)})."
-            )
-        everything = association(group.runs)
-        if len({cell.penalty for cell, _ in group.runs}) > 1 and everything.ends is not None:
-            told.append(
-                f"{group.name}, all penalties: rank correlation at the end {everything.ends:+.2f} "
-                f"over {everything.runs} runs (p {_p(everything.ends_p)})."
-            )
-        bounded = [a for _, a in group.runs if a["bound_log10_gap"] is not None]
-        if bounded:
-            vacuous = sum(a["bound_vacuous"] for a in bounded)
-            useless = sum(
-                a["bound_log10_clipped_gap"] >= math.log10(a["bound_loss_at_target"])
-                for a in bounded
-            )
-            told.append(
-                f"{group.name}: claim B3's bound is vacuous in {vacuous} of {len(bounded)} runs, "
-                f"and for the loss clipped at ln classes in {useless}."
-            )
-        order = ordering(group.runs)
-        if order is not None:
-            chain = ", ".join(
-                f"{'∞' if one.penalty is None else format(one.penalty, 'g')}: "
-                + _error("{:.4f}", one.mean, one.error)
-                for one in order.penalties
-            )
-            verdict = "falls with every step" if order.descending else "does not fall at every step"
-            told.append(
-                f"{group.name}: mean gap by μ over {order.seeds} seeds {chain}; it {verdict}"
-                + ("." if order.page_p is None else f" (Page's test p {_p(order.page_p)}).")
-            )
+        told += [*_about_association(group), *_about_the_bound(group), *_about_ordering(group)]
     return told
 
 
-def write_marion(
+def _about_association(group: Group) -> list[str]:
+    """Whether the gap goes with sup‖ΔW‖: without a penalty, and over all penalties."""
+    told = []
+    free, everything = association(group.with_penalty(0.0)), association(group.runs)
+    if free.pooled is not None:
+        told.append(
+            f"{group.name}, μ = 0: rank correlation of gap and sup‖ΔW‖ {free.pooled:+.2f} "
+            f"over {free.points} points (nominal p {_p(free.pooled_p)}; the epochs of a "
+            f"run are not independent), {_rho(free.within)} within a run on average over "
+            f"{free.runs} runs (p {_p(free.within_p)}), {_rho(free.ends)} between runs "
+            f"at the end (p {_p(free.ends_p)})."
+        )
+    if len({cell.penalty for cell, _ in group.runs}) > 1 and everything.ends is not None:
+        told.append(
+            f"{group.name}, all penalties: rank correlation at the end {everything.ends:+.2f} "
+            f"over {everything.runs} runs (p {_p(everything.ends_p)})."
+        )
+    return told
+
+
+def _about_the_bound(group: Group) -> list[str]:
+    """In how many runs it says anything."""
+    bounded = [answer for _, answer in group.runs if answer["bound_log10_gap"] is not None]
+    if not bounded:
+        return []
+    vacuous = sum(answer["bound_vacuous"] for answer in bounded)
+    useless = sum(
+        answer["bound_log10_clipped_gap"] >= math.log10(answer["bound_loss_at_target"])
+        for answer in bounded
+    )
+    return [
+        f"{group.name}: claim B3's bound is vacuous in {vacuous} of {len(bounded)} runs, "
+        f"and for the loss clipped at ln classes in {useless}."
+    ]
+
+
+def _about_ordering(group: Group) -> list[str]:
+    """Whether larger penalties have smaller gaps."""
+    order = ordering(group.runs)
+    if order is None:
+        return []
+    chain = ", ".join(
+        f"{'∞' if one.penalty is None else format(one.penalty, 'g')}: "
+        + _error("{:.4f}", one.mean, one.error)
+        for one in order.penalties
+    )
+    verdict = "falls with every step" if order.descending else "does not fall at every step"
+    return [
+        f"{group.name}: mean gap by μ over {order.seeds} seeds {chain}; it {verdict}"
+        + ("." if order.page_p is None else f" (Page's test p {_p(order.page_p)}).")
+    ]
+
+
+def write_results(
     folder: Path, cells: Sequence[Marion], answers: Sequence[Answer], kept: Path
 ) -> None:
-    """Write epochs, runs, figures, seconds and the page."""
+    """Write epochs, runs, figures, seconds and the page.
+
+    Parameters
+    ----------
+    folder : path
+        Where to; made if missing.
+    cells, answers
+        The grid and what came of it.
+    kept : path
+        The folder of finished cells, for their seconds.
+    """
     groups = groups_of(cells, answers)
-    page = _page(groups, cells)
     write_folder(
         folder,
         tables={"epochs": epoch_rows(cells, answers), "runs": run_rows(cells, answers)},
-        figures={
-            "gap_against_step": _gap_against_step(groups),
-            "gap_by_penalty": _gap_by_penalty(groups),
-            "bound": _bound_figure(groups),
-        },
-        page=page,
+        figures={name: draw(groups) for name, draw in FIGURES.items()},
+        page=_page(groups, cells),
         cells=cells,
         kept=kept,
     )
@@ -197,77 +213,21 @@ def write_marion(
 
 def _page(groups: Sequence[Group], cells: Sequence[Marion]) -> str:
     like = cells[0]
+    data = " and ".join(dict.fromkeys(cell.data for cell in cells))
     part = "" if like.samples is None else f", the first {like.samples} training samples"
-    out = io.StringIO()
-    out.write("# Gaps of towers that are smooth in depth\n\n")
-    out.write(
-        f"{len(cells)} runs on {like.data}{part}: Adam at rate {like.rate:g}, batches of "
+    return page_text(
+        title="Gaps of towers that are smooth in depth",
+        opening=f"{len(cells)} runs on {data}{part}: Adam at rate {like.rate:g}, batches of "
         f"{like.batch}, {', '.join(sorted({str(cell.epochs) for cell in cells}))} epochs, weights "
         f"from a Gaussian process in depth of bandwidth {like.bandwidth:g}, on {like.device}. The "
-        "question is Marion's (2023, arXiv 2305.06648); data, sizes and so numbers are not.\n\n"
-    )
-    out.writelines(f"- {sentence}\n" for sentence in sentences(groups))
-    out.write("\n")
-    for name, caption in _CAPTIONS.items():
-        out.write(f"![{caption}]({name}.svg)\n\n")
-    for grid in (gap_grid(groups), bound_grid(groups)):
-        if grid.rows:
-            out.write(f"## {grid.title}\n\n{markdown_text(grid)}\n\n{grid.note}\n\n")
-    out.write(
-        "`epochs.csv` and `epochs.parquet` have every epoch of every run, `runs.csv` and "
+        "question is Marion's (2023, arXiv 2305.06648); data, sizes and so numbers are not.",
+        found=sentences(groups),
+        captions=_CAPTIONS,
+        grids=[gap_grid(groups), bound_grid(groups)],
+        closing="`epochs.csv` and `epochs.parquet` have every epoch of every run, `runs.csv` and "
         "`runs.parquet` the end of every run with all of the bound, `seconds.csv` how long each "
-        "took.\n"
+        "took.",
     )
-    return out.getvalue()
-
-
-def _gap_against_step(groups: Sequence[Group]) -> Figure:
-    shown = [group for group in groups if group.with_penalty(0.0)]
-    figure, panels = _panels(shown)
-    for axes, group in zip(panels, shown, strict=True):
-        for colour, (_, answer) in zip(_COLOURS * 9, group.with_penalty(0.0), strict=False):
-            axes.plot(answer["sup_step"][1:], answer["gap"][1:], "o", ms=2.5, color=colour)
-            axes.plot(answer["sup_step"][-1:], answer["gap"][-1:], "o", ms=7, color=colour)
-        axes.set(title=group.name, xlabel="sup ‖W_{k+1} − W_k‖, largest entry", ylabel="gap")
-    return figure
-
-
-def _gap_by_penalty(groups: Sequence[Group]) -> Figure:
-    shown = [group for group in groups if ordering(group.runs) is not None]
-    figure, panels = _panels(shown)
-    for axes, group in zip(panels, shown, strict=True):
-        found = ordering(group.runs)
-        parts = () if found is None else found.penalties
-        axes.boxplot([one.gaps for one in parts], widths=0.5, showfliers=False)
-        for place, one in enumerate(parts, 1):
-            axes.plot([place] * len(one.gaps), one.gaps, "o", ms=3, color=_COLOURS[0], alpha=0.6)
-            axes.plot(place, one.mean, "D", ms=6, color=_COLOURS[1])
-        names = ["∞" if one.penalty is None else f"{one.penalty:g}" for one in parts]
-        axes.set_xticks(range(1, len(parts) + 1), names)
-        axes.set(title=group.name, xlabel="penalty μ", ylabel="gap at the end")
-    return figure
-
-
-def _bound_figure(groups: Sequence[Group]) -> Figure:
-    figure, (axes, *_) = _panels([None])
-    for colour, group in zip(_COLOURS * 9, groups, strict=False):
-        bounded = [answer for _, answer in group.runs if answer["bound_log10_gap"] is not None]
-        radii = [answer["bound_radius"] for answer in bounded]
-        axes.plot(radii, [a["bound_log10_gap"] for a in bounded], "o", ms=4, color=colour,
-                  label=group.name if bounded else None)  # fmt: skip
-        gaps = [(r, a["gap"][-1]) for r, a in zip(radii, bounded, strict=True)]
-        axes.plot([r for r, gap in gaps if gap > 0], [math.log10(g) for _, g in gaps if g > 0],
-                  "x", ms=4, color=colour)  # fmt: skip
-    axes.set(xlabel="R = ‖W‖₁,₁,∞ at the end", ylabel="log10 of bound (o) and gap (x)")
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=7)
-    return figure
-
-
-def _panels(shown: Sequence[object]) -> tuple[Figure, list[Axes]]:
-    """A panel each; an empty figure where there is nothing to show."""
-    figure = Figure(figsize=(4.4 * max(1, len(shown)), 3.8), layout="constrained")
-    return figure, [figure.add_subplot(1, len(shown), n + 1) for n in range(len(shown))]
 
 
 def _settings(cell: Marion) -> Row:

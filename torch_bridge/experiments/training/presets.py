@@ -18,10 +18,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from expansion.errors import InputError
-from torch_bridge.experiments.schemes import DE_SMITH
-from torch_bridge.experiments.trial import Trial, trials
+from torch_bridge.experiments.grids.presets import combinations
+from torch_bridge.experiments.training.schemes import DE_SMITH
+from torch_bridge.experiments.training.trial import Trial
 
-__all__ = ["PRESETS", "Part", "Preset", "preset"]
+__all__ = ["PRESETS", "Part", "Preset"]
 
 _SCALES = ("1", "half", "1/sqrt(n)", "1/n", "skipinit")
 _DHERIN_MUNN = ("0.01", "0.03", "0.1", "0.3", "1/sqrt(n)", "1/n", "batchnorm")
@@ -40,7 +41,7 @@ class Part:
     depths : tuple of int
         n.
     schemes : tuple of str
-        As :mod:`~torch_bridge.experiments.schemes` names them.
+        As :mod:`~torch_bridge.experiments.training.schemes` names them.
     seeds : int, optional
         How many; those of the preset by default.
     """
@@ -63,7 +64,7 @@ class Preset:
     rates : tuple of float
         The sweep of learning rates, for every network the same.
     seeds, epochs, batch, patch, samples
-        As for :class:`~torch_bridge.experiments.trial.Trial`; ``seeds`` is how many.
+        As for :class:`~torch_bridge.experiments.training.trial.Trial`; ``seeds`` is how many.
     """
 
     parts: tuple[Part, ...]
@@ -74,7 +75,7 @@ class Preset:
     patch: int = 2
     samples: int | None = None
 
-    def trials(self, *, data: str, fingerprint: str, device: str) -> tuple[Trial, ...]:
+    def trials(self, *, data: str, device: str) -> tuple[Trial, ...]:
         """Every run of the grid."""
         found: list[Trial] = []
         for part in self.parts:
@@ -88,15 +89,14 @@ class Preset:
                 patch=self.patch,
                 data=data,
                 samples=self.samples,
-                fingerprint=fingerprint,
                 device=device,
             )
-            found += trials(
+            found += combinations(
                 like,
-                schemes=part.schemes,
-                depths=part.depths,
-                rates=self.rates,
-                seeds=part.seeds or self.seeds,
+                scheme=part.schemes,
+                depth=part.depths,
+                rate=self.rates,
+                seed=range(part.seeds or self.seeds),
             )
         return tuple(dict.fromkeys(found))
 
@@ -174,21 +174,3 @@ PRESETS = {
         patch=4,
     ),
 }
-
-
-def preset(name: str) -> Preset:
-    """A preset by its name.
-
-    Raises
-    ------
-    InputError
-        For an unknown name.
-
-    Examples
-    --------
-    >>> preset("small").rates
-    (0.1, 0.02, 0.004, 0.0008)
-    """
-    if name not in PRESETS:
-        raise InputError(f"a preset among {', '.join(PRESETS)}", name, "choose one of these")
-    return PRESETS[name]

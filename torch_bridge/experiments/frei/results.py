@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import io
 import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from expansion.bounds.margin import MarginEstimate, margin_estimate
-from expansion.report.grid import Grid, markdown_text
-from torch_bridge.experiments.cells import Answer, settings_of
-from torch_bridge.experiments.datasets import load_data
-from torch_bridge.experiments.folder import write_folder
-from torch_bridge.experiments.frei import MEASURED, Frei
-from torch_bridge.experiments.frei_network import signed_data
-from torch_bridge.experiments.frei_statistics import LIMIT, DepthLaw, broken, depth_laws
-from torch_bridge.experiments.table import Row
+from expansion.report.grid import Grid
+from torch_bridge.experiments.frei.cell import MEASURED, Frei
+from torch_bridge.experiments.frei.drawings import FIGURES
+from torch_bridge.experiments.frei.statistics import LIMIT, DepthLaw, broken, depth_laws
+from torch_bridge.experiments.frei.task import signed_data
+from torch_bridge.experiments.grids.cells import Answer, settings_of
+from torch_bridge.experiments.grids.datasets import load_data
+from torch_bridge.experiments.grids.folder import write_folder
+from torch_bridge.experiments.grids.page import page_text
+from torch_bridge.experiments.grids.rows import Row
 
-__all__ = ["end_grid", "epoch_rows", "law_grid", "margin_of", "run_rows", "sentences", "write_frei"]
+__all__ = [
+    "end_grid",
+    "epoch_rows",
+    "law_grid",
+    "margin_of",
+    "run_rows",
+    "sentences",
+    "write_results",
+]
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKS = "os^Dv"
 _CAPTIONS = {
     "terms_against_depth": "Medians and ranges over seeds at the end; diverged runs have none.",
     "along_training": "τ and E_S along training at the largest width, depth by depth.",
@@ -145,16 +149,27 @@ def sentences(
     return told
 
 
-def write_frei(
+def write_results(
     folder: Path,
     cells: Sequence[Frei],
     answers: Sequence[Answer],
     kept: Path,
     found: Sequence[str],
 ) -> None:
-    """Write epochs, runs, laws, figures, seconds, and the page with the sentences ``found``."""
+    """Write epochs, runs, laws, figures, seconds and the page.
+
+    Parameters
+    ----------
+    folder : path
+        Where to; made if missing.
+    cells, answers
+        The grid and what came of it.
+    kept : path
+        The folder of finished cells, for their seconds.
+    found : sequence of str
+        The :func:`sentences`, for the page.
+    """
     laws = depth_laws(cells, answers)
-    page = _page(cells, answers, laws, found)
     write_folder(
         folder,
         tables={
@@ -162,11 +177,8 @@ def write_frei(
             "runs": run_rows(cells, answers),
             "depth_laws": [_law_row(law) for law in laws],
         },
-        figures={
-            "terms_against_depth": _terms_against_depth(cells, answers),
-            "along_training": _along_training(cells, answers),
-        },
-        page=page,
+        figures={name: draw(cells, answers) for name, draw in FIGURES.items()},
+        page=_page(cells, answers, laws, found),
         cells=cells,
         kept=kept,
     )
@@ -180,98 +192,19 @@ def _page(
 ) -> str:
     like = cells[0]
     part = "" if like.samples is None else f", from the first {like.samples} training samples"
-    out = io.StringIO()
-    out.write("# Over-parameterised residual networks near their start\n\n")
-    out.write(
-        f"{len(cells)} runs on {like.data}, task {like.task}{part} ({answers[0]['samples_used']} "
-        f"used, inputs of norm 1): {like.epochs} steps of full-batch gradient descent on the "
-        f"logistic loss with η = {like.rate:g}/m for every depth and θ, on {like.device}. The "
-        "network is Frei, Cao & Gu's (2019, arXiv 1910.02934), who report no experiments.\n\n"
+    return page_text(
+        title="Over-parameterised residual networks near their start",
+        opening=f"{len(cells)} runs on {like.data}, task {like.task}{part} "
+        f"({answers[0]['samples_used']} used, inputs of norm 1): {like.epochs} steps of "
+        f"full-batch gradient descent on the logistic loss with η = {like.rate:g}/m for every "
+        f"depth and θ, on {like.device}. The network is Frei, Cao & Gu's (2019, arXiv "
+        "1910.02934), who report no experiments.",
+        found=found,
+        captions=_CAPTIONS,
+        grids=[law_grid(laws), end_grid(cells, answers)],
+        closing="`epochs`, `runs` and `depth_laws`, each as .csv and .parquet, have all numbers; "
+        "`seconds.csv` how long each run took.",
     )
-    out.writelines(f"- {sentence}\n" for sentence in found)
-    out.write("\n")
-    for name, caption in _CAPTIONS.items():
-        out.write(f"![{caption}]({name}.svg)\n\n")
-    for grid in (law_grid(laws), end_grid(cells, answers)):
-        if grid.rows:
-            out.write(f"## {grid.title}\n\n{markdown_text(grid)}\n\n{grid.note}\n\n")
-    out.write(
-        "`epochs`, `runs` and `depth_laws`, each as .csv and .parquet, have all numbers; "
-        "`seconds.csv` how long each run took.\n"
-    )
-    return out.getvalue()
-
-
-_PANELS = (
-    ("tau", "τ"),
-    ("linearisation_term", "τ^{4/3}√(m log m)"),
-    ("linearisation_error", "linearisation error"),
-    ("train_surrogate", "E_S"),
-    ("log_ball_certificate", "ln of the certificate on the τ-ball"),
-    ("log_interlayer", "ln of the interlayer norm"),
-)
-
-
-def _terms_against_depth(cells: Sequence[Frei], answers: Sequence[Answer]) -> Figure:
-    rules, widths = (list(dict.fromkeys(getattr(c, name) for c in cells))
-                     for name in ("rule", "width"))  # fmt: skip
-    figure = Figure(figsize=(12.0, 6.8), layout="constrained")
-    for panel, (name, words) in enumerate(_PANELS, 1):
-        axes = figure.add_subplot(2, 3, panel)
-        if name.startswith("log_"):
-            axes.set_yscale("symlog", linthresh=1.0)
-        else:
-            axes.set_yscale("log")
-        for colour, rule in zip(_COLOURS * 9, rules, strict=False):
-            for mark, width in zip(_MARKS * 9, widths, strict=False):
-                points = _by_depth(cells, answers, rule, width, name)
-                middles = [statistics.median(values) for _, values in points]
-                pairs = list(zip(middles, points, strict=True))
-                axes.errorbar(
-                    [depth for depth, _ in points],
-                    middles,
-                    [[middle - min(values) for middle, (_, values) in pairs],
-                     [max(values) - middle for middle, (_, values) in pairs]],
-                    marker=mark, ms=4, color=colour, capsize=2, lw=1,
-                    label=f"θ = {rule.replace('n', 'L')}, m = {width}",
-                )  # fmt: skip
-        axes.set(xscale="log", xlabel="depth L", title=words)
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    return figure
-
-
-def _by_depth(
-    cells: Sequence[Frei], answers: Sequence[Answer], rule: str, width: int, name: str
-) -> list[tuple[int, list[float]]]:
-    found: dict[int, list[float]] = {}
-    for cell, answer in zip(cells, answers, strict=True):
-        wanted = (cell.rule, cell.width, answer["outcome"]) == (rule, width, "finished")
-        if wanted and (value := answer[name][-1]) is not None:
-            found.setdefault(cell.depth, []).append(value)
-    return sorted(found.items())
-
-
-def _along_training(cells: Sequence[Frei], answers: Sequence[Answer]) -> Figure:
-    widest = max(cell.width for cell in cells)
-    rules, depths = (list(dict.fromkeys(getattr(c, name) for c in cells))
-                     for name in ("rule", "depth"))  # fmt: skip
-    figure = Figure(figsize=(9.0, 3.8), layout="constrained")
-    for panel, (name, words) in enumerate((("tau", "τ"), ("train_surrogate", "E_S")), 1):
-        axes = figure.add_subplot(1, 2, panel)
-        for cell, answer in zip(cells, answers, strict=True):
-            if cell.width != widest or cell.seed != 0:
-                continue
-            axes.plot(
-                answer["epoch"][1:], answer[name][1:], lw=1, ms=4,
-                marker=_MARKS[depths.index(cell.depth) % len(_MARKS)],
-                color=_COLOURS[rules.index(cell.rule) % len(_COLOURS)],
-                label=f"θ = {cell.rule.replace('n', 'L')}, L = {cell.depth}",
-            )  # fmt: skip
-        axes.set(xscale="log", yscale="log", xlabel="epoch", title=f"{words}, m = {widest}")
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=8)
-    return figure
 
 
 def _law_row(law: DepthLaw) -> Row:

@@ -14,8 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from expansion.errors import InputError
-from torch_bridge.experiments.resnets import Draw, Readout, learn_scales, positions
-from torch_bridge.experiments.schemes import Scheme
+from torch_bridge.experiments.training.resnets import (
+    Draw,
+    Readout,
+    assembled,
+    drawn_from,
+    positions,
+)
+from torch_bridge.experiments.training.schemes import Scheme
 from torch_bridge.networks.models import ResidualNetwork, linear
 
 __all__ = ["AttentionBranch", "MLPBranch", "Tokens", "build_transformer"]
@@ -131,7 +137,7 @@ def build_transformer(
     depth, width : int
         n branches; d coordinates of a token.
     shape, classes, patch, seed
-        As for :func:`~torch_bridge.experiments.resnets.build_resnet`.
+        As for :func:`~torch_bridge.experiments.training.resnets.build_resnet`.
 
     Raises
     ------
@@ -152,20 +158,13 @@ def build_transformer(
         raise InputError(required, scheme.text, "give a scaling rule or skipinit")
     if width % _HEADS:
         raise InputError(f"a width that {_HEADS} heads share", width, "give an even one")
-    generator = torch.Generator().manual_seed(seed)
-
-    def draw(size: tuple[int, ...], variance: float) -> Tensor:
-        return torch.randn(size, generator=generator) * math.sqrt(variance)
-
+    draw = drawn_from(seed)
     entries = shape[0] * patch**2
     encoder = Tokens(_layer(draw, entries, width), shape, patch)
     branches = [_block(number, width, draw) for number in range(1, depth + 1)]
     entries = width * positions(shape, patch)
     readout = Readout(_layer(draw, entries, classes), nn.LayerNorm(width))
-    built = ResidualNetwork(branches, scheme.rule, encoder=encoder, decoder=readout)
-    if scheme.learned:
-        learn_scales(built)
-    return built
+    return assembled(branches, scheme, encoder, readout)
 
 
 def _block(number: int, d: int, draw: Draw) -> nn.Module:

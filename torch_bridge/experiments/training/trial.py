@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from expansion.checking import check_count
 from expansion.errors import InputError
-from torch_bridge.experiments.cells import Answer, seed_of
-from torch_bridge.experiments.datasets import load_data
-from torch_bridge.experiments.descent import descend
-from torch_bridge.experiments.measured import (
+from torch_bridge.experiments.grids.cells import Answer, seed_of
+from torch_bridge.experiments.grids.inputs import images_of
+from torch_bridge.experiments.training.descent import descend
+from torch_bridge.experiments.training.measured import (
     geometric_complexity,
     gradient_growth,
     growth,
     orders_of,
     probe_of,
 )
-from torch_bridge.experiments.resnets import build_resnet
-from torch_bridge.experiments.schemes import Scheme
-from torch_bridge.experiments.transformer import build_transformer
+from torch_bridge.experiments.training.resnets import build_resnet
+from torch_bridge.experiments.training.schemes import Scheme
+from torch_bridge.experiments.training.transformer import build_transformer
 from torch_bridge.networks.models import ResidualNetwork
 from torch_bridge.networks.training import deterministic
 
@@ -36,8 +34,6 @@ __all__ = [
     "answer",
     "build_network",
     "check_all",
-    "cuda_or_cpu",
-    "trials",
 ]
 
 NETWORKS = ("dense", "conv", "mlp", "transformer")
@@ -54,7 +50,7 @@ class Trial:
     network : str
         dense, conv, mlp or transformer.
     scheme : str
-        As :mod:`~torch_bridge.experiments.schemes` names it.
+        As :mod:`~torch_bridge.experiments.training.schemes` names it.
     depth, width : int
         n blocks; coordinates or channels.
     rate : float
@@ -106,34 +102,6 @@ class Trial:
             raise InputError("a learning rate above 0", self.rate, "give e.g. 0.02")
 
 
-def trials(
-    like: Trial,
-    *,
-    schemes: Iterable[str],
-    depths: Iterable[int],
-    rates: Iterable[float],
-    seeds: int,
-) -> tuple[Trial, ...]:
-    """Every combination, scheme by scheme, then depth, rate and seed; the rest as in ``like``.
-
-    Examples
-    --------
-    >>> found = trials(
-    ...     Trial("mlp", "1", 1), schemes=["1", "1/n"], depths=[2], rates=[0.1, 0.02], seeds=3
-    ... )
-    >>> len(found), found[0].scheme, found[-1].scheme, found[-1].seed
-    (12, '1', '1/n', 2)
-    """
-    rates, depths = tuple(rates), tuple(depths)
-    return tuple(
-        replace(like, scheme=scheme, depth=depth, rate=rate, seed=seed)
-        for scheme in schemes
-        for depth in depths
-        for rate in rates
-        for seed in range(check_count(seeds, "seeds", least=1))
-    )
-
-
 def build_network(trial: Trial, shape: tuple[int, int, int], classes: int) -> ResidualNetwork:
     """The network of a trial, freshly initialised; the rate has no part in its weights."""
     sizes: dict[str, Any] = {
@@ -170,13 +138,8 @@ def answer(trial: Trial) -> Answer:
     InputError
         When the data cannot be loaded or are not those of the trial.
     """
-    images = load_data(trial.data, trial.samples)
-    if trial.fingerprint not in ("", images.fingerprint):
-        came = f"others under {trial.data}"
-        raise InputError("the data that the grid was made for", came, "start a new folder")
-    if trial.device != "cpu":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or cuBLAS may not repeat
-    data = images.to(trial.device)
+    images = images_of(trial)
+    data = images.data
     network = build_network(trial, images.shape, data.classes).to(trial.device)
     inputs, labels = data.test_inputs[:PROBES].double(), data.test_labels[:PROBES]
     checkpoints = {0, 1, trial.epochs // 2, trial.epochs}
@@ -188,8 +151,7 @@ def answer(trial: Trial) -> Answer:
             complexities.append(geometric_complexity(probe, inputs, data.classes))
 
     with deterministic():
-        found: Answer = {f"initial_{k}": v for k, v in _look(network, data.train_inputs,
-                                                            inputs, labels).items()}  # fmt: skip
+        before = _look(network, data.train_inputs, inputs, labels)
         run = descend(
             network,
             data,
@@ -199,11 +161,12 @@ def answer(trial: Trial) -> Answer:
             seed=seed_of("order", trial.seed),
             on_epoch=on_epoch,
         )
-        after = dict.fromkeys(("log10_growth", "log10_gradient", *_ORDER_FIELDS))
+        after = dict.fromkeys(before)
         if run.outcome != "diverged":
             after = _look(network, data.train_inputs, inputs, labels)
-    found |= {f"final_{name}": value for name, value in after.items()}
-    return found | {
+    return {
+        **{f"initial_{name}": value for name, value in before.items()},
+        **{f"final_{name}": value for name, value in after.items()},
         "outcome": run.outcome,
         "losses": list(run.losses),
         "train_loss": run.train.loss,
@@ -237,19 +200,3 @@ def _look(
         "log10_gradient": gradient_growth(probe, inputs, labels),
         **spectrum,
     }
-
-
-def cuda_or_cpu(device: str) -> str:
-    """``auto`` as cuda where there is one, else cpu.
-
-    Raises
-    ------
-    InputError
-        For cuda without a GPU, or another word.
-    """
-    present = torch.cuda.is_available()
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError("a device among auto, cpu, cuda", device, "choose one of these")
-    if device == "cuda" and not present:
-        raise InputError("a GPU for --device cuda", "none that PyTorch sees", "give cpu")
-    return ("cuda" if present else "cpu") if device == "auto" else device

@@ -18,8 +18,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch_bridge.experiments.cells import Answer
-from torch_bridge.experiments.frei import Frei
+from torch_bridge.experiments.frei.cell import Frei
+from torch_bridge.experiments.grids.cells import Answer
 
 __all__ = ["LIMIT", "QUANTITIES", "DepthLaw", "Quantity", "broken", "depth_laws"]
 

@@ -1,0 +1,1 @@
+"""What every experiment shares: data, cells answered in parallel and kept, the files they leave."""

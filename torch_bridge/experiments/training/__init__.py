@@ -1,0 +1,1 @@
+"""Which depths train under which rule, predicted and found (De & Smith; Dherin & Munn)."""
