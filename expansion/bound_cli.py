@@ -136,9 +136,13 @@ def neural_ode(
     weights: Annotated[
         Path | None, typer.Option(help="A tower V σ(x) with inputs, to read R, K, M, R_X from.")
     ] = None,
-    activation_bound: Annotated[float, typer.Option(help="M, the largest |σ(x_j)|.")] = 1.0,
-    activation_slope: Annotated[float, typer.Option(help="K_σ.")] = 1.0,
-    input_radius: Annotated[float, typer.Option(help="R_X, the largest ‖x‖.")] = 1.0,
+    activation_bound: Annotated[
+        float | None, typer.Option(help="M, the largest |σ(x_j)|; 1 by default.")
+    ] = None,
+    activation_slope: Annotated[float | None, typer.Option(help="K_σ; 1 by default.")] = None,
+    input_radius: Annotated[
+        float | None, typer.Option(help="R_X, the largest ‖x‖; 1 by default.")
+    ] = None,
     target_radius: Annotated[float, typer.Option(help="R_Y, the largest ‖y‖.")] = 1.0,
     loss_slope: Annotated[float, typer.Option(help="K_ℓ.")] = 1.0,
     loss_at_target: Annotated[float, typer.Option(help="Largest loss at the target.")] = 0.0,
@@ -164,8 +168,10 @@ def neural_ode(
     depths: list[int | None] = [check_count(one, "depth", least=1) for one in depth or []]
     loss = (loss_slope, loss_at_target, loss_bound)
     if weights is not None:
-        if radius or slope or depth or dimension:
-            raise InputError("either --weights or R, K, d and L", "both", "leave out one of them")
+        given = (radius, slope, depth, dimension, activation_bound, activation_slope, input_radius)
+        if any(one is not None for one in given):
+            required = "either --weights or R, K, d, L, M, K_σ and R_X"
+            raise InputError(required, "both", "leave out one of them")
         saved, inputs = _network(weights, None)
         slope_of, at_target, limit = loss
         read = class_of_tower(saved.tower, inputs)
@@ -175,7 +181,11 @@ def neural_ode(
         if not radius or dimension is None:
             raise InputError("--radius and --dimension, or --weights", "neither", "give these")
         entries = check_count(dimension, "dimension", least=1)
-        base = (activation_bound, input_radius, target_radius, activation_slope)
+        largest, inside, steepest = (
+            1.0 if one is None else one
+            for one in (activation_bound, input_radius, activation_slope)
+        )
+        base = (largest, inside, target_radius, steepest)
         classes = [
             TowerClass(entries, one, other, *base, *loss, layers)
             for layers in depths or [None]
@@ -227,10 +237,13 @@ def overparameterized(
         bool, typer.Option("--margin", help="Estimate the margin of a data set as well.")
     ] = False,
     weights: Weights = None,
-    positive: Annotated[str, typer.Option(help="The class that counts as +1.")] = "0",
+    positive: Annotated[
+        str | None, typer.Option(help="The class that counts as +1 in the margin; 0 by default.")
+    ] = None,
     features: Annotated[
-        str, typer.Option(help="Random features of the margin, joined by commas.")
-    ] = "100,400,1600",
+        str | None,
+        typer.Option(help="Random features of the margin, by commas; 100,400,1600 by default."),
+    ] = None,
     seed: Annotated[str, typer.Option(help="Of weights and features.")] = "0",
     format: Format = "text",
 ) -> None:
@@ -245,6 +258,9 @@ def overparameterized(
     from expansion.report.grid import print_grids
 
     check_format(format, _FORMATS)
+    if not margin and any(one is not None for one in (weights, positive, features)):
+        came = "--weights, --positive or --features alone"
+        raise InputError("--margin, for a data set to look at", came, "give --margin too")
     depths = [check_count(one, "depth", least=2, most=4096) for one in depth or ["8", "32", "128"]]
     start = check_count(seed, "seed", least=0)
     if width is not None and len(width) > 1:
@@ -259,13 +275,14 @@ def overparameterized(
     exponents = depth_exponents(rows) if len(set(depths)) > 1 else {}
     laws = laws_at_start(units, depths[0], dimension=entries, seed=start)
     margins = []
+    chosen = check_count("0" if positive is None else positive, "the positive class", least=0)
     if margin:
         saved, inputs = _network(weights, None)
         if saved.labels is None:
             raise InputError("a file with labels", weights, "save the tower with labels")
-        chosen = check_count(positive, "the positive class", least=0)
         sample, others = one_against_rest(inputs, saved.labels, chosen)
-        numbers = [check_count(one, "features", least=1, most=10**5) for one in features.split(",")]
+        listed = ("100,400,1600" if features is None else features).split(",")
+        numbers = [check_count(one, "features", least=1, most=10**5) for one in listed]
         margins = [
             margin_estimate(*sample, features=number, held_out=others, seed=start)
             for number in numbers
@@ -287,7 +304,7 @@ def overparameterized(
         grids.append(tables.exponents_grid(exponents))
     grids.append(tables.laws_grid(laws))
     if margins:
-        told = f"Class {positive} against the rest, {len(sample[0])} inputs with ‖x‖ = 1."
+        told = f"Class {chosen} against the rest, {len(sample[0])} inputs with ‖x‖ = 1."
         grids.append(tables.margins_grid(margins, told))
     print_grids(grids, format)
 

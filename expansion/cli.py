@@ -34,8 +34,6 @@ SEVERAL = (
     "--distance",
 )  # options that take values in a row
 
-_DEEPEST = 10**7  # of a growth table: a gigabyte, some seconds
-
 app = typer.Typer(
     help="Expand deep residual networks, count their paths, see how their signal grows.",
     add_completion=False,
@@ -232,14 +230,17 @@ def growth(
     from expansion.growth.advice import advise as advise_scale
     from expansion.growth.setting import Setting
     from expansion.growth.sweep import sweep
-    from expansion.growth.table import grid
+    from expansion.growth.table import DEEPEST, grid
     from expansion.parallel import joined_cluster
     from expansion.report.grid import csv_text, print_grids
     from expansion.report.tables import advice_grid, growth_grid
     from expansion.towers.scaling import ScalingRule
 
     check_format(format, ("text", "json", "csv", "markdown", "latex"))
-    depths = [check_count(one, "depth", least=1, most=_DEEPEST) for one in depth]
+    if not advise and (coherent or factor is not None):
+        ignored = "--coherent" if coherent else "--factor"
+        raise InputError("--advise, for advice to shape", f"{ignored} alone", "give --advise too")
+    depths = [check_count(one, "depth", least=1, most=DEEPEST) for one in depth]
     rules = [ScalingRule.parse(one) for one in rule]
     matrices = None if layers is None else check_count(layers, "layers", least=1, most=1000)
     blocks = [
@@ -294,12 +295,13 @@ def spectrum(
     from expansion.growth.frozen import frozen_spectrum
     from expansion.growth.setting import Setting
     from expansion.growth.spectrum import spectrum as order_spectrum
+    from expansion.growth.table import DEEPEST
     from expansion.report.grid import print_table
     from expansion.report.tables import frozen_grid, spectrum_grid, spectrum_lists
     from expansion.towers.scaling import ScalingRule
 
     check_format(format, ("text", "json"))
-    number = check_count(depth, "depth", least=1, most=_DEEPEST)
+    number = check_count(depth, "depth", least=1, most=DEEPEST)
     most = check_count(order, "order", least=0, most=10**5)
     matrices = None if layers is None else check_count(layers, "layers", least=1, most=1000)
     setting = Setting(branch, block, weight_variance, bias_variance, matrices, overlap=overlap)

@@ -6,6 +6,7 @@ interrupted. Results go to stdout, everything else to stderr.
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,7 @@ def run(app: typer.Typer, arguments: Sequence[str], several: Sequence[str] = ())
         Options that take several values in a row: ``--depth 1 10 100``.
     """
     try:
+        _check_stdout()
         code = app(spread_options(arguments, several), standalone_mode=False)
         sys.stdout.flush()
     except InputError as error:
@@ -49,6 +51,16 @@ def run(app: typer.Typer, arguments: Sequence[str], several: Sequence[str] = ())
         # The reader of a pipe went away, as `| head` does; nobody is left to write to.
         sys.stdout = None
         return 0
+    except SystemExit as stop:
+        # The parser's own answer to such a reader, while the command was still writing.
+        if not isinstance(stop.__context__, BrokenPipeError):
+            raise
+        sys.stdout = None
+        return 0
+    except OSError as error:
+        sys.stdout = None  # or the interpreter would try to write the rest when it ends
+        came = error.strerror or type(error).__name__
+        message = str(InputError("an output that can be written", came, "write elsewhere"))
     except (typer.Abort, KeyboardInterrupt):
         return _interrupted()
     else:
@@ -56,6 +68,14 @@ def run(app: typer.Typer, arguments: Sequence[str], several: Sequence[str] = ())
         return _interrupted() if code == _INTERRUPTED else int(code or 0)
     print(f"error: {message}", file=sys.stderr)
     return 2
+
+
+def _check_stdout() -> None:
+    """See that results can be written at all, in whatever encoding the terminal has."""
+    if sys.stdout is None:
+        raise InputError("a standard output", "a closed one", "leave it open")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _interrupted() -> int:

@@ -92,6 +92,12 @@ def test_formats_of_capacity(command, format):
         (("capacity", "--rule", "half"), "leaves the skip alone"),
         (("capacity", "--radius", "-1"), "radius of at least 0"),
         (("capacity", "--radius", "nan"), "finite number"),
+        (("overparameterized", "--features", "3"), "--margin, for a data set"),
+        (("overparameterized", "--positive", "1"), "--margin, for a data set"),
+        (
+            ("neural-ode", "--samples", "9", "--weights", "a", "--input-radius", "2"),
+            "either --weights or",
+        ),
         (("capacity", "--random", "0"), "number of towers"),
         (("capacity", "--format", "csv"), "a format among"),
         (("exponents", "--rule", "@nowhere"), "text file"),

@@ -2,11 +2,15 @@
 
 import math
 import os
+import shlex
 import subprocess
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_expand_lists_every_term(answer):
@@ -158,9 +162,13 @@ BAD = [
     ("expand", "--depth", "m", "--order", "2"),
     ("expand", "--depth", "3", "--order", "2", "--rule", "half"),
     ("expand", "--depth", "n", "--order", "2", "--tied", "--rule", "1/n"),
+    ("expand", "--depth", "3", "--order", "2", "--rule", "1e-400"),
+    ("expand", "--depth", "n", "--order", "1000"),
     ("expand", "--depth", "3"),
     ("count", "--depth", "3", "--order", "2", "--kind", "leaves"),
     ("count", "--depth", "0", "--order", "2"),
+    ("count", "--depth", "10", "--order", "999999999999"),
+    ("count", "--depth", "2000", "--order", "2000", "--kind", "trees"),
     ("trees", "--order", "0"),
     ("growth", "--depth", "10", "--rule", "sqrt"),
     ("growth", "--depth", "10", "--rule", "nan"),
@@ -174,6 +182,7 @@ BAD = [
     ("growth", "--depth", "10", "--rule", "1", "--simulate", "5", "--seed", "-1"),
     ("growth", "--depth", "10", "--rule", "1", "--format", "yaml"),
     ("spectrum", "--depth", "3", "--rule", "1", "--order", "1.5"),
+    ("spectrum", "--depth", "10000000", "--rule", "1", "--order", "100000"),
     ("report", "--weights", "missing.safetensors"),
     ("report", "--output", "missing/report.html"),
     ("report", "--format", "html"),
@@ -240,3 +249,36 @@ def test_a_reader_that_goes_away_is_no_error():
         process.stdout.close()
         error = process.stderr.read()
     assert error == b""
+
+
+def shell(line, **environment):
+    program = f"{shlex.quote(sys.executable)} -m expansion"
+    return subprocess.run(
+        ["bash", "-c", line.replace("expansion", program)],
+        capture_output=True,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        timeout=120,
+    )
+
+
+def test_a_reader_that_goes_away_while_much_is_written_is_no_error():
+    line = "expansion expand --depth 60 --order 2 --format json | head -1; exit ${PIPESTATUS[0]}"
+    ran = shell(line)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"{\n", b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+@pytest.mark.parametrize("target", [">/dev/full", ">&-"])
+def test_an_output_that_cannot_be_written_is_one_line(target):
+    ran = shell(f"expansion expand --depth 2 --order 2 {target}")
+    assert ran.returncode == 2
+    assert ran.stderr.startswith(b"error: ")
+    assert ran.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "ascii:surrogateescape"])
+def test_an_output_without_unicode_is_written_in_escapes(encoding):
+    ran = shell("expansion expand --depth 2 --order 1", PYTHONIOENCODING=encoding)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert rb"f\u2081" in ran.stdout

@@ -205,3 +205,28 @@ def test_unknown_kinds_are_refused():
 def test_depth_zero_is_the_identity():
     for kind, order in product(("paths", "trees", "weighted"), (0, 3)):
         assert counts(kind, 0, order) == [1] + [0] * order
+
+
+@pytest.mark.parametrize("kind", ["trees", "weighted"])
+def test_depths_beyond_the_order_by_the_generating_function_itself(kind):
+    # Up to order 5 the depth 9 is interpolated; up to order 12 it is one of the rows themselves.
+    assert counts(kind, 9, 5) == counts(kind, 9, 12)[:6]
+
+
+@pytest.mark.parametrize(
+    ("kind", "depth", "order"),
+    [
+        ("paths", 10, 10**12),
+        ("paths", 10**18, 10**5),
+        ("trees", 2000, 2000),
+        ("weighted", 10, 10**5),
+    ],
+)
+def test_counts_too_large_are_refused_at_once(kind, depth, order):
+    with pytest.raises(InputError, match=r"lower"):
+        counts(kind, depth, order)
+
+
+def test_large_counts_are_answered():
+    assert counts("paths", 10, 10**5)[10:] == [1] + [0] * (10**5 - 10)
+    assert counts("paths", 10**5000, 1) == [1, 10**5000]

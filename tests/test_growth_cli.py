@@ -106,6 +106,8 @@ BAD = [
     ("--overlap", "-3"),
     ("--jobs", "0"),
     ("--advise", "--factor", "1"),
+    ("--factor", "2"),
+    ("--coherent",),
     ("--cells", "missing/\0"),
 ]
 

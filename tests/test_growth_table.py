@@ -45,3 +45,8 @@ def test_rows_are_reported_as_they_finish():
 def test_bad_input_is_refused(arguments):
     with pytest.raises(InputError):
         growth_table(*arguments)
+
+
+def test_a_depth_that_no_array_has_is_refused():
+    with pytest.raises(InputError, match=r"depth must be at most 10000000"):
+        growth_table([10**30], ["1"])

@@ -58,3 +58,11 @@ def test_too_large_and_wrong_requests():
         expand_indexed(5).at(10**6)
     with pytest.raises(InputError):
         expand_indexed(3).at(0)
+
+
+def test_great_orders_are_refused_at_once():
+    with pytest.raises(TooManyTermsError, match=r"at least"):
+        expand_indexed(1000)
+    # Small ones with their exact number.
+    with pytest.raises(TooManyTermsError, match=r"got 4,975,892 terms"):
+        expand_indexed(10)

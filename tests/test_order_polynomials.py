@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from expansion.errors import InputError
 from expansion.trees.generate import rooted_trees
 from expansion.trees.order_polynomials import (
+    factored,
     labelling_count,
     modified_weight,
     order_polynomial,
@@ -186,3 +187,25 @@ def test_to_fraction():
 def test_bad_depths_are_refused(depth):
     with pytest.raises(InputError, match=r"depth must be a whole number of at least 0"):
         labelling_count(Tree(), depth)
+
+
+def summed(polynomial: fmpq_poly) -> sympy.Expr:
+    n = sympy.Symbol("n")
+    terms = (sympy.Rational(int(c.p), int(c.q)) * n**k for k, c in enumerate(polynomial.coeffs()))
+    return sympy.Add(*terms)
+
+
+@pytest.mark.parametrize("tree", SMALL, ids=str)
+def test_factors_are_written_as_sympy_writes_them(tree):
+    polynomial = order_polynomial(tree) / tree.symmetry
+    assert str(factored(polynomial)) == str(sympy.factor(summed(polynomial)))
+
+
+@given(st.lists(st.fractions(-5, 5, max_denominator=6), max_size=5))
+def test_any_polynomial_is_its_factors(coefficients):
+    polynomial = fmpq_poly([fmpq(c.numerator, c.denominator) for c in coefficients])
+    assert sympy.expand(factored(polynomial) - summed(polynomial)) == 0
+
+
+def test_a_single_sum_stays_whole():
+    assert str(factored(fmpq_poly([fmpq(1, 2), fmpq(1, 2)]))) == "(n + 1)/2"

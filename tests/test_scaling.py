@@ -276,3 +276,17 @@ class TestFile:
                 parse(f"@{path}")
             assert str(path) in str(caught.value)
             assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scale", [10**400, Fraction(1, 10**400), Fraction(3**2000, 2)])
+def test_numbers_that_no_float_holds_are_refused(scale):
+    for method in ("scales", "squares", "floats"):
+        with pytest.raises(InputError, match=r"scales (that a float can hold|of at most 1e75)"):
+            getattr(ScalingRule.of(scale), method)(2)
+
+
+def test_listed_numbers_that_no_float_holds():
+    with pytest.raises(InputError, match=r"scales of at most 1e75"):
+        ScalingRule.of([1, 10**400]).floats(2)
+    assert ScalingRule.of([1, 10**400]).scales(2)[1] == 10**400
+    assert ScalingRule.of([Fraction(1, 10**400)]).floats(1).tolist() == [0.0]

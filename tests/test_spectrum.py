@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expansion import ScalingRule, spectrum
+from expansion import InputError, ScalingRule, spectrum
 from expansion.growth.energy import exact_energy, log_energy
 from expansion.growth.kernels import log_elementary_symmetric
 from expansion.growth.simulate import simulate_spectrum
@@ -122,3 +122,13 @@ def test_the_compiled_coins_and_their_python_body_agree():
     compiled = coin_probabilities(heads, 1 - heads, 4)
     assert np.array_equal(compiled, coin_probabilities.py_func(heads, 1 - heads, 4))
     assert compiled.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("depth", "order"), [(10**30, 2), (3, 10**30), (10**7, 10**5)])
+def test_requests_too_large_are_refused_at_once(depth, order):
+    with pytest.raises(InputError, match=r"depth and order of at most 10\^8"):
+        spectrum(depth, "1", order)
+
+
+def test_a_depth_written_as_text():
+    assert (spectrum("3", "half", 3).log_energy == spectrum(3, "half", 3).log_energy).all()

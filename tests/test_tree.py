@@ -204,3 +204,9 @@ def test_wrong_levels_are_refused(levels):
 def test_children_must_be_trees():
     with pytest.raises(InputError, match=r"children must be trees"):
         Tree(["[]"])
+
+
+def test_long_chains_are_copied_and_pickled():
+    chain = Tree.chain(2000)
+    assert pickle.loads(pickle.dumps(chain)) == chain
+    assert copy.deepcopy(chain) == chain

@@ -160,7 +160,8 @@ def capacity(tower: Tower, inputs: Any, *, radius: float = 0.1) -> Capacity:
     >>> round(found.sharpest.lipschitz, 3), round(found.lipschitz, 3)
     (2.25, 2.25)
     """
-    check_finite(radius, "the radius")
+    if check_finite(radius, "the radius") < 0:  # the measured capacity takes a while
+        raise InputError("a radius of at least 0", radius, "give its size")
     places = as_array(inputs, "inputs", dimensions=2).astype(np.float64)
     distances = pdist(places)
     with np.errstate(all="ignore"):  # what overflows is refused below

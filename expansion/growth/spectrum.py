@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expansion.checking import check_count
+from expansion.errors import InputError
 from expansion.growth.kernels import log_elementary_symmetric
 from expansion.growth.tilted import tilted_symmetric
 from expansion.towers.scaling import Exact, ScalingRule
@@ -25,6 +26,8 @@ from expansion.trees.counting import weighted_path_counts
 __all__ = ["Spectrum", "exact_spectrum", "spectrum"]
 
 _SMALL = 200_000
+_MOST_STEPS = 10**10  # a minute
+_LARGEST = 10**8  # depth or order: a gigabyte
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +76,11 @@ def spectrum(depth: int, rule: ScalingRule | str, order: int) -> Spectrum:
     -------
     Spectrum
 
+    Raises
+    ------
+    InputError
+        At once for a depth and an order that would fill the memory or take minutes.
+
     Notes
     -----
     Source: claim G2, derived. Takes n·K steps of a compiled recurrence, in log space where they
@@ -84,7 +92,10 @@ def spectrum(depth: int, rule: ScalingRule | str, order: int) -> Spectrum:
     array([  1.,  10.,  45., 120.])
     """
     chosen = ScalingRule.of(rule)
-    order = check_count(order, "order", least=0)
+    depth, order = check_count(depth, "depth", least=1), check_count(order, "order", least=0)
+    if depth * order > _MOST_STEPS or max(depth, order) > _LARGEST:
+        required = "depth and order of at most 10^8, and of a product of at most 10^10"
+        raise InputError(required, f"depth {depth} and order {order}", "lower one of them")
     with np.errstate(divide="ignore"):  # a scale of zero has weight −∞
         log_weights = 2 * np.log(np.abs(chosen.floats(depth)))
     # The plain recurrence in logarithms where it takes some milliseconds, as the reference.

@@ -17,6 +17,7 @@ from expansion.growth.simulate import Simulation, simulate
 from expansion.towers.scaling import ScalingRule
 
 __all__ = [
+    "DEEPEST",
     "DEFAULT_DEPTHS",
     "DEFAULT_RULES",
     "Cell",
@@ -27,6 +28,7 @@ __all__ = [
     "growth_table",
 ]
 
+DEEPEST = 10**7  # of a table: a gigabyte, some seconds
 DEFAULT_DEPTHS = (1, 10, 100, 1000)
 DEFAULT_RULES = ("1", "1/sqrt(n)", "1/n", "batchnorm", "skipinit")
 _LARGEST_LOG = math.log(1e300)
@@ -197,7 +199,7 @@ def grid(
     [('1', 1), ('1', 10), ('1/n', 1), ('1/n', 10)]
     """
     check_count(seed, "seed", least=0)
-    numbers = [check_count(depth, "depth", least=1) for depth in depths]
+    numbers = [check_count(depth, "depth", least=1, most=DEEPEST) for depth in depths]
     sizes = [check_count(width, "width", least=4) for width in widths]
     chosen = [ScalingRule.of(rule) for rule in rules]
     blocks = [Setting()] if settings is None else list(settings)

@@ -44,6 +44,7 @@ from expansion.trees.tree import fold
 __all__ = ["IndexedExpansion", "expand_indexed", "pattern_count", "patterns"]
 
 Pattern = LabelledTree | Forest[LabelledTree]
+_EXACTLY_COUNTED = 16  # orders whose patterns are counted in a moment
 
 
 def patterns(order: int, *, decoder: bool = False) -> Iterator[Pattern]:
@@ -185,9 +186,15 @@ def expand_indexed(order: int, *, decoder: bool = False, budget: int = 20_000) -
     ['1', '2[1]']
     """
     orders = range(0 if decoder else 1, check_count(order, "order", least=0) + 1)
-    terms = sum(pattern_count(k, decoder=decoder) for k in orders)
+    terms = counted = 0
+    for counted in orders:
+        terms += pattern_count(counted, decoder=decoder)
+        # Counting great orders takes minutes: the lower ones are enough to refuse.
+        if terms > budget and counted >= _EXACTLY_COUNTED:
+            break
     if terms > budget:
-        raise TooManyTermsError(terms, budget, "lower the order, or expand with tied=True")
+        at_least = counted < orders.stop - 1
+        raise TooManyTermsError(terms, budget, "lower the order, or tie the branches", at_least)
     found = tuple(pattern for k in orders for pattern in patterns(k, decoder=decoder))
     return IndexedExpansion(found, orders.stop - 1, decoder)
 

@@ -226,7 +226,9 @@ class ScalingRule:
         if not self.has_values:
             raise InputError("scales with values", self.text, "give numbers, or exact inputs")
         if self.listed is not None:
-            values = np.array([float(scale) for scale in self.listed])
+            # Compared exactly: float() itself fails on the greatest, and a tiny one is zero.
+            beyond = any(abs(scale) > _LARGEST_FLOAT for scale in self.listed)
+            values = np.array([math.inf] if beyond else [float(scale) for scale in self.listed])
         else:
             numbers = np.array(bases, dtype=np.float64)
             values = np.asarray(float(self.coefficient) * numbers ** float(self.exponent))
@@ -251,10 +253,14 @@ class ScalingRule:
         if self.listed is not None and len(self.listed) != depth:
             came = f"{len(self.listed)} scales for depth {depth}"
             raise InputError("one listed scale per block", came, "list as many as there are blocks")
-        decades = math.log10(abs(self.coefficient) or 1) + float(self.exponent) * math.log10(depth)
+        # Of numerator and denominator each: their quotient may be no float at all.
+        size = abs(self.coefficient) or Fraction(1)
+        decades = math.log10(size.numerator) - math.log10(size.denominator)
+        decades += float(self.exponent) * math.log10(depth)
         if abs(decades) > _MOST_DECADES:
             came = f"{self.text} at depth {depth}"
-            raise InputError("scales that a float can hold", came, "lower the exponent")
+            mend = "give scales of 1e-300 to 1e300, or zero"
+            raise InputError("scales that a float can hold", came, mend)
         return [depth] * depth if self.base == "depth" else range(1, depth + 1)
 
 

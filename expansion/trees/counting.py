@@ -8,20 +8,19 @@ r"""How many terms each order has, exactly, for any depth (claims C1, C2, C3).
 - *Rooted trees*: OEIS A000081.
 
 For a fixed order both counts of labelled trees are polynomials in n of that degree, so that any
-depth is reached from the first K + 1 depths by exact interpolation in binomial form.
+depth is reached from the first K + 1 depths by exact interpolation.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from itertools import pairwise
-from math import comb
 from typing import Any
 
 import flint
-from flint import fmpq, fmpq_series
+from flint import fmpq, fmpq_series, fmpz
 
 from expansion.checking import check_count
 from expansion.errors import InputError
@@ -37,6 +36,10 @@ __all__ = [
     "weighted_tree_counts",
 ]
 
+_MOST_ORDER = 10**5
+_MOST_DIGITS = 10**8  # of path counts: a hundred megabytes
+_MOST_STEPS = 10**9  # of tree counts: some minutes
+
 
 def counts(kind: str, depth: int, order: int) -> list[int] | list[Fraction]:
     """Counts of orders 0..``order``, of the kind named.
@@ -48,6 +51,11 @@ def counts(kind: str, depth: int, order: int) -> list[int] | list[Fraction]:
     depth, order : int
         Number of blocks n ≥ 0, largest order K ≥ 0.
 
+    Raises
+    ------
+    InputError
+        For an unknown kind, and at once for counts that would fill the memory or take minutes.
+
     Examples
     --------
     >>> counts("trees", 5, 3)
@@ -55,7 +63,23 @@ def counts(kind: str, depth: int, order: int) -> list[int] | list[Fraction]:
     """
     if kind not in _BY_KIND:
         raise InputError("kind must be paths, trees or weighted", kind, "choose one of the three")
+    _refuse_too_large(kind, *_check(depth, order))
     return _BY_KIND[kind](depth, order)
+
+
+def _refuse_too_large(kind: str, depth: int, order: int) -> None:
+    """Say at once what would fill the memory or take more than some minutes."""
+    check_count(order, "order", least=0, most=_MOST_ORDER)
+    if kind == "paths":
+        greatest = max(1, min(order, depth // 2))
+        # C(n, k) ≤ (e n/k)^k, written without a float of n, which may be beyond them.
+        digits = greatest * (math.log10(math.e) + math.log10(max(depth, 1)) - math.log10(greatest))
+        if order * digits > _MOST_DIGITS:
+            came = f"about 10^{math.log10(order * digits):.0f} digits"
+            raise InputError("counts of at most 10^8 digits in all", came, "lower the order")
+    elif min(depth, order) * order**2 > _MOST_STEPS:
+        required = "at most 10^9 steps, of the order squared times the smaller of depth and order"
+        raise InputError(required, f"depth {depth} and order {order}", "lower the order")
 
 
 def path_counts(depth: int, order: int) -> list[int]:
@@ -195,19 +219,21 @@ def rooted_tree_counts(order: int) -> list[int]:
 def _at_depth(by_block: Sequence[Sequence[Any]], depth: int) -> list[Any]:
     """The row at ``depth``, from the rows at depths 0, 1, …, K.
 
-    Column k is a polynomial in the depth of degree k: Newton's forward differences of its first
-    k + 1 values.
+    Column k is a polynomial in the depth of degree k, so that Lagrange's formula gives it from
+    its first k + 1 values: the weight of the value at j is (−1)^(k−j) C(n, j) C(n−j−1, k−j).
     """
     if depth < len(by_block):
         return list(by_block[depth])
     row = []
+    weights: list[fmpz] = []
+    chosen = fmpz(1)  # C(n, k)
     for k in range(len(by_block)):
-        differences = [by_block[j][k] for j in range(k + 1)]
-        total = differences[0]
-        for j in range(1, k + 1):
-            differences = [b - a for a, b in pairwise(differences)]
-            total = total + comb(depth, j) * differences[0]
-        row.append(total)
+        for j, weight in enumerate(weights):
+            # From C(n−j−1, k−1−j) to C(n−j−1, k−j), with the other sign.
+            weights[j] = -weight * (depth - k) // (k - j)
+        weights.append(chosen)
+        row.append(sum(w * by_block[j][k] for j, w in enumerate(weights)))
+        chosen = chosen * (depth - k) // (k + 1)
     return row
 
 

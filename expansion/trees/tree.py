@@ -114,6 +114,10 @@ class Tree:
     def __lt__(self, other: Tree) -> bool:
         return _sort_key(self) < _sort_key(other) if isinstance(other, Tree) else NotImplemented
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As text: pickling vertex by vertex would recurse, and long chains fail.
+        return Tree.parse, (str(self),)
+
     @property
     def is_chain(self) -> bool:
         """Whether no vertex has two children: the shape of a computation path."""
