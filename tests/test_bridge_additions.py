@@ -61,6 +61,26 @@ def test_blocks_are_named_after_their_modules(name, names):
     assert list(traced(name)[0].names) == names
 
 
+def test_equal_names_are_told_apart_by_deeper_modules():
+    class Mixer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList(
+                nn.ModuleDict({name: nn.Sequential(nn.Linear(3, 3)) for name in ("one", "two")})
+                for _ in range(2)
+            )
+            self.norms = nn.ModuleList(nn.LayerNorm(3) for _ in range(2))
+
+        def forward(self, x):
+            for layer, norm in zip(self.layers, self.norms, strict=True):
+                x = x + layer["one"](norm(x))
+                x = x + layer["two"](norm(x))
+            return x
+
+    names = [addition.name for addition in capture(Mixer(), (torch.ones(1, 3),)).additions]
+    assert names == [f"layers.{i}.{part}" for i in range(2) for part in ("one", "two")]
+
+
 @pytest.mark.parametrize(
     ("name", "kinds"),
     [
@@ -246,6 +266,11 @@ RESIDUAL = {
         vectors,
         [("block", 1, "identity")],
     ),
+    "interpolated": (
+        lambda m, x: torch.lerp(x, torch.relu(m.f(x)), 0.3),
+        vectors,
+        [("f", 1, "identity")],
+    ),
 }
 
 
@@ -298,6 +323,16 @@ def gated(m, x):
     return state
 
 
+def gated_difference(m, x):
+    """A GRU as PyTorch computes it."""
+    state = torch.zeros_like(x[:, 0])
+    for t in range(x.shape[1]):
+        gate = torch.sigmoid(m.f(x[:, t]) + m.g(state))
+        new = torch.tanh(m.h(x[:, t]) + m.g(state))
+        state = (state - new) * gate + new
+    return state
+
+
 def modulated(m, x):
     scale, shift = m.f(x[:, :1]), m.g(x[:, :1])
     return m.norm(x) * (1 + scale) + shift
@@ -326,6 +361,7 @@ NOT_RESIDUAL = {
     "relative positions": (relative_attention, vectors),
     "a recurrent net": (unrolled, vectors),
     "a gated recurrent net": (gated, vectors),
+    "a gated difference": (gated_difference, vectors),
     "modulation": (modulated, vectors),
     "a norm by hand": (normalised_by_hand, vectors),
     "a low-rank addition": (lambda m, x: m.f(x) + 0.5 * m.h(m.g(x)), vectors),

@@ -82,6 +82,11 @@ def complex_numbers():
     return Rotated(), torch.ones(2, 2)
 
 
+def empty():
+    model, (x,) = build()
+    return model, (x[:0],)
+
+
 def unfit():
     return Block(4, nn.LayerNorm).double(), (torch.randn(2, 4),)
 
@@ -301,6 +306,9 @@ def test_spectrum_says_where_the_series_fails(answer, command):
         (["inspect", "mine.py:broken"], "ValueError on line"),
         (["inspect", "mine.py:plain"], "a model with residual additions"),
         (["inspect", "mine.py:with_nan"], "nan first in the branch of block 3 (3)"),
+        (["inspect", "mine.py:empty"], "a batch with at least one sample"),
+        (["spectrum", "mine.py:empty"], "an output with at least one number"),
+        (["rescale", "mine.py:empty", "--rule", "1/n", "--output", "x"], "at least one sample"),
         (["inspect", "mine.py:unfit"], "a model that runs on its inputs; got RuntimeError"),
         (["inspect", "mine.py:asking"], "--block"),
         (["inspect", "mine.py:whole_numbers"], "torch.int64"),

@@ -209,6 +209,8 @@ def test_forms_of_batches():
     positional = trace(model, x)
     for batch in (x, (x, "label"), [x]):
         assert measure(positional, [batch]).growth == pytest.approx(reference)
+    assert (whole := measure(positional, x)).growth == pytest.approx(reference)
+    assert (whole.samples, whole.batches) == (2, 1)
     double = trace(model.double(), x.double())
     for blocks, batch in ((double, x), (trace(model, (), {"x": x.double()}), {"x": x})):
         assert measure(blocks, [batch]).growth == pytest.approx(reference)  # a loader of float32
@@ -256,6 +258,50 @@ def test_the_first_block_with_a_number_that_is_none_is_named(value):
     tower = trace(model, inputs(3, 4).abs() + 1)
     for ask in (measure, predict, recommend):
         with pytest.raises(InputError, match=rf"in the branch of block 3 \({tower.names[2]}\)"):
+            ask(tower)
+
+
+class Tokens(nn.Module):
+    """Blocks on tokens, of which some see them all in one dimension, as OPT's do."""
+
+    def __init__(self, flat, depth=8, d=6):
+        super().__init__()
+        g = torch.Generator().manual_seed(5)
+        self.layers = nn.ModuleList(matrix(d, 2, g) for _ in range(depth))
+        self.flat = flat
+
+    def forward(self, x):
+        whole = x.shape
+        for number, layer in enumerate(self.layers):
+            x = x.reshape(-1, whole[-1]) if number in self.flat else x.reshape(whole)
+            x = x + torch.relu(layer(x))
+        return x.reshape(whole)
+
+
+@pytest.mark.parametrize("flat", [{1, 2, 7}, {0, 3}])
+def test_tokens_in_one_dimension_are_the_same_samples(flat):
+    x = inputs(4, 30).reshape(4, 5, 6).double()
+    plain, tower = (trace(Tokens(some).double(), x) for some in ((), flat))
+    ours, theirs = measure(tower), measure(plain)
+    assert ours.samples == theirs.samples == 4
+    assert (ours.growth, ours.growth_error) == pytest.approx((theirs.growth, theirs.growth_error))
+    for one, other in zip(ours.blocks, theirs.blocks, strict=True):
+        numbers = [name for name in one.__slots__ if name != "name"]
+        assert [getattr(one, name) for name in numbers] == pytest.approx(
+            [getattr(other, name) for name in numbers]
+        )
+    assert ours.coherence.windows == pytest.approx(theirs.coherence.windows)
+    assert theirs.coherence.kind == "coherent"  # which streams that begin anew would hide
+    assert recommend(tower).rule == recommend(plain).rule
+    predicted = predict(tower)
+    assert predicted.blocks[0].sum_energy == pytest.approx(ours.blocks[0].sum_energy)
+    assert predicted.coherence.kind == "coherent"
+
+
+def test_a_batch_without_samples():
+    tower = traced(2, 4, samples=0)
+    for ask in (measure, predict, recommend):
+        with pytest.raises(InputError, match="at least one sample; got an empty skip in block 1"):
             ask(tower)
 
 

@@ -228,8 +228,6 @@ LINEARS = {
         (d.signal(3, 2), [torch.tensor([0, 2])], d.signal(2, 2)),
         {},
     ),
-    "copy": lambda d: (aten.copy.default, (d.plain(2, 3, 4), d.signal(3, 1)), {}),
-    "copy over": lambda d: (aten.copy.default, (d.signal(2, 3), d.signal(3)), {}),
     "fill": lambda d: (aten.fill.Tensor, (d.signal(2, 3), d.signal()), {}),
     "scatter": lambda d: (
         aten.scatter.src,
@@ -264,6 +262,11 @@ LINEARS = {
     "slice_scatter": lambda d: (
         aten.slice_scatter.default,
         (d.plain(3, 2), d.signal(2, 2), 0, 1),
+        {},
+    ),
+    "slice_scatter to the end": lambda d: (
+        aten.slice_scatter.default,
+        (d.signal(2, 3), d.signal(2, 2), 1, 1, 2**63 - 1),
         {},
     ),
     "diagonal_scatter": lambda d: (

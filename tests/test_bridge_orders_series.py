@@ -234,6 +234,39 @@ def test_complex_numbers_in_between():
     assert torch.allclose(frozen, ours)
 
 
+class Overwriting(nn.Module):
+    """Columns overwritten in place, to the last one, by themselves and by another type."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(2))
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = x + torch.tanh(layer(x))
+            x[:, 0] *= 2
+            x[:, 1:].mul_(0.5)
+            x[:, 2:] = x[:, :1].float()
+            x[:, 3].copy_(x[0, 1])
+        return x
+
+
+def test_parts_overwritten_in_place():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        model, x = Overwriting().double(), torch.randn(3, 4, dtype=torch.float64)
+    captured = capture(model, (x,))
+    assert len(captured.additions) == 2
+    frozen = frozen_orders(captured, (x,))
+    # One column is rounded to float32, order by order.
+    assert torch.allclose(sum(frozen.orders), model(x), rtol=1e-6)
+    ours = stacked_orders(series_orders(captured, (x,), {}, 3))
+    assert distance(ours, nested_orders(captured, (x,), {}, 3, [1.0] * 2)) < 1e-6
+    (slope,) = torch.autograd.grad(run(captured, (x,)).sum(), model.layers[0].weight)
+    (real,) = torch.autograd.grad(model(x).sum(), model.layers[0].weight)
+    assert torch.allclose(slope, real, rtol=1e-6)
+
+
 class Untreatable(nn.Module):
     def __init__(self):
         super().__init__()

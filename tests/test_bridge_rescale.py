@@ -180,6 +180,39 @@ def test_a_relu_at_the_end_passes_positive_scales_only():
     assert not rescaled_weights(tower, "-0.5").folded
 
 
+def test_a_branch_that_is_rolled_back_ends_in_its_layer():
+    """As Swin's attention over shifted windows does."""
+
+    class Shifted(nn.Linear):
+        def forward(self, x):
+            y = super().forward(x.roll(-1, 1).flip(1))
+            return x + y.flip(1).roll(1, 1)[:, torch.tensor([2, 0, 1])]
+
+    model = Shifted(4, 4).double()
+    x = torch.randn(2, 3, 4).double()
+    tower = trace(model, x)
+    found = rescaled_weights(tower, "0.5")
+    assert found.folded
+    expected = tower(x, scales="0.5")
+    model.load_state_dict(found.tensors)
+    assert close(model(x), expected)
+
+
+def test_a_compiled_model_is_not_compiled_for_the_check():
+    calls = []
+
+    def backend(graph, inputs):
+        calls.append(graph)
+        return graph
+
+    model = torch.compile(nn.Sequential(Block(4), Block(4)), backend=backend)
+    x = torch.ones(2, 4)
+    assert rescaled_weights(trace(model, x), "0.5").folded
+    assert calls == []
+    model(x)
+    assert calls  # a pass of its own would have been seen
+
+
 def test_a_wrong_fold_is_not_written(monkeypatch):
     """If the weights gave another output, the scales would be written beside them."""
     from torch_bridge.measuring import checkpoint

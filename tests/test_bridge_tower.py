@@ -85,7 +85,9 @@ def test_scales_are_written_in_many_ways(scales, row):
         (torch.ones(2, 2, 3), r"got a tensor of shape \(2, 2, 3\)"),
         (torch.ones(3) * 1j, "real scales; got a tensor of torch.complex64"),
         ([1.0, float("nan"), 1.0], r"finite scales; got \[1.0, nan, 1.0\]"),
+        (torch.ones(0, 3), r"got a tensor of shape \(0, 3\)"),
         ([1.0, "x", 1.0], "a list of numbers, a rule or a tensor; got list"),
+        ({"1": 0.5, "2": 0.5, "3": 0.5}, "a list of numbers, a rule or a tensor; got dict"),
         ("half", "a rule that scales branches only; got half"),
         ("1/m", "scaling rule"),
     ],
@@ -103,6 +105,13 @@ def test_one_row_of_scales_to_watch():
 def test_what_is_no_module():
     with pytest.raises(InputError, match=r"torch\.nn\.Module; got function"):
         trace(lambda x: x, torch.ones(1))
+
+
+def test_inputs_that_are_no_inputs():
+    with pytest.raises(InputError, match="example inputs in a tuple; got NoneType"):
+        trace(nn.Linear(1, 1), None)
+    with pytest.raises(InputError, match="named inputs in a dictionary; got list"):
+        trace(nn.Linear(1, 1), torch.ones(1), [1])
 
 
 def test_inputs_on_another_device_than_at_the_trace():
@@ -161,7 +170,8 @@ def test_a_subnetwork_is_a_module_of_the_same_parameters():
         ({0}, r"numbers 1\.\.3; got 0"),
         ({4}, r"got 4"),
         ({True}, r"got True"),
-        ("1", r"a set of blocks; got the text '1'; write \{'1'\}"),
+        ("1", r"a set of blocks; got '1' alone; write \{'1'\}"),
+        (1, r"a set of blocks; got 1 alone; write \{1\}"),
     ],
 )
 def test_blocks_that_do_not_exist(keep, told):

@@ -1,6 +1,8 @@
 """Running a traced model at any scales, against the model itself and against ablations by hook."""
 
+import logging
 import weakref
+from dataclasses import dataclass
 from itertools import product
 
 import pytest
@@ -460,6 +462,7 @@ class Gives(nn.Module):
         (lambda y: y.argmax(-1), r"floating-point tensor; got torch\.int64"),
         (lambda y: torch.complex(y, y), r"floating-point tensor; got a complex one"),
         (lambda y: None, r"floating-point tensor; got no tensor"),
+        (lambda y: object(), r"floating-point tensor; got no tensor"),
     ],
 )
 def test_outputs_that_have_no_orders(value, told, blocks):
@@ -488,6 +491,34 @@ def test_objects_in_the_output_become_none():
     assert torch.equal(ours["y"], theirs["y"])
 
 
+@dataclass
+class Answer:
+    logits: torch.Tensor
+    states: tuple
+    loss: torch.Tensor | None = None
+
+
+@pytest.mark.parametrize("blocks", [None, ["layer"]])
+def test_dataclasses_are_looked_into(blocks):
+    @dataclass
+    class Inner:
+        y: torch.Tensor
+
+    model = Gives(lambda y: Answer(2 * y, (y, Inner(y))))
+    x = torch.randn(2, 2)
+    ours, theirs = trace(model, x, blocks=blocks)(x, scales=[1.0]), model(x)
+    assert isinstance(ours, Answer)
+    assert torch.equal(ours.logits, theirs.logits)
+    assert torch.equal(ours.states[1].y, theirs.states[1].y)
+    assert ours.loss is None
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_a_scripted_model_is_refused():
+    with pytest.raises(InputError, match="a model in Python; got a scripted one"):
+        trace(torch.jit.script(nn.Linear(2, 2)), torch.ones(1, 2))
+
+
 def test_inputs_on_another_device():
     with pytest.raises(InputError, match="inputs on the model's device, meta; got one on cpu"):
         trace(nn.Linear(2, 2, device="meta"), torch.ones(1, 2))
@@ -508,6 +539,18 @@ def test_inputs_that_the_model_cannot_take():
     tower = trace(nn.Linear(2, 2).double(), torch.ones(1, 2))  # the exporter does not look at that
     with pytest.raises(InputError, match=r"that runs on its inputs; got RuntimeError: .*dtype"):
         tower()
+
+
+def test_the_exporter_keeps_its_tracebacks_to_itself(caplog):
+    for name in ("export", "_subclasses.fake_tensor"):
+        logging.getLogger(f"torch.{name}").addHandler(caplog.handler)
+    try:
+        with pytest.raises(InputError, match="that runs on its inputs"):
+            trace(nn.Linear(2, 2), torch.ones(1, 3))
+    finally:
+        for name in ("export", "_subclasses.fake_tensor"):
+            logging.getLogger(f"torch.{name}").removeHandler(caplog.handler)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def test_a_model_that_cannot_be_exported_says_so_quietly(capfd):

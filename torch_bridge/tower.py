@@ -23,6 +23,7 @@ from torch_bridge.orders.methods import orders_by
 from torch_bridge.orders.pade import Resummation, resummed
 from torch_bridge.orders.radius import Radius, estimate_radius, order_sizes
 from torch_bridge.tracing.captured import CapturedModel
+from torch_bridge.tracing.dataclasses import know_dataclasses
 from torch_bridge.tracing.finite import check_finite_signal
 from torch_bridge.tracing.graphed import GraphedModel, graph_of
 from torch_bridge.tracing.hooked import HookedModel
@@ -59,7 +60,8 @@ def trace(
     ------
     InputError
         When the model cannot be exported, with the cause; for an output without floating-point
-        tensors; for unknown modules; for inputs on another device than the model.
+        tensors; for unknown modules; for inputs on another device than the model, or that are no
+        tuple and no dictionary.
 
     Examples
     --------
@@ -79,8 +81,17 @@ def trace(
     if not isinstance(model, nn.Module):
         came = type(model).__name__
         raise InputError("a model that is a torch.nn.Module", came, "wrap it in one")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise InputError("a model in Python", "a scripted one", "give what it was scripted from")
+    if not isinstance(args, (Tensor, tuple, list)):
+        came = type(args).__name__
+        raise InputError("example inputs in a tuple", came, "write e.g. trace(model, (x,))")
+    if not isinstance(kwargs, Mapping | None):
+        came = type(kwargs).__name__
+        raise InputError("named inputs in a dictionary", came, "write e.g. {'mask': mask}")
     positional = (args,) if isinstance(args, Tensor) else tuple(args)
     named = dict(kwargs or {})
+    know_dataclasses((positional, named))
     if blocks is None:
         return TracedTower(GraphedModel(model, positional, named))
     if isinstance(blocks, str):

@@ -137,6 +137,10 @@ def _answer(
         output = tower(*args, **kwargs)
     if not all(bool(tensor.isfinite().all()) for tensor in float_tensors(output)):
         check_finite_signal(tower.runner, args, kwargs)
+    first = float_tensors(output)[0]
+    if not first.numel():
+        came = f"one of shape {tuple(first.shape)}"
+        raise InputError("an output with at least one number", came, "give it a sample")
     series, radius = _series(tower, output, largest, needed=pade or method == "series")
     more: dict[str, Any] = {}
     if method == "series" and series is not None:
@@ -145,7 +149,6 @@ def _answer(
         found, more = _orders(tower, method, min(largest, tower.depth), samples, seed)
         nothing = tree_map_only(torch.Tensor, torch.zeros_like, found[0])
         found += [nothing] * (largest - tower.depth)
-    first = float_tensors(output)[0]
     batch = first.shape[0] if first.ndim else 1
     sizes = order_sizes(found)
     if not all(size < float("inf") for size in sizes):

@@ -10,7 +10,7 @@ branches :math:`W_n = n + n(n-1)c`. The scale that keeps Σ λ f as large as one
 * a *power law*, W_m = m^{2β}: cosines that fade with distance, and λ = n^(−β).
 
 Only the sums over windows of 1, 2, 4, … branches are kept, log₂ n tensors at a time. Where the
-stream changes its shape, windows begin anew. Source: derived.
+stream changes its shape, windows begin anew; to be flattened is no such change. Source: derived.
 """
 
 from __future__ import annotations
@@ -94,6 +94,8 @@ class CoherenceMeter:
 
     def add(self, branch: Tensor) -> None:
         """Take in the next branch's output; one that is zero everywhere says nothing."""
+        if self._total is not None and _flattened(branch, self._total):
+            branch = branch.reshape(self._total.shape)
         size = float(energies(branch).mean())
         if not 0 < size < math.inf:
             return
@@ -132,3 +134,8 @@ class CoherenceMeter:
         excess = self._summed - self._branches
         cosine = excess / self._pairs if self._pairs else 0.0
         return Coherence(windows, cosine, self._summed / self._branches)
+
+
+def _flattened(signal: Tensor, other: Tensor) -> bool:
+    """Whether two signals have the same channels, at as many places in all."""
+    return signal.numel() == other.numel() and signal.shape[-1:] == other.shape[-1:]

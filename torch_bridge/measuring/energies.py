@@ -1,4 +1,4 @@
-"""Energies of signals, sample by sample, and the check that they are numbers."""
+"""Energies of signals, row by row, and the check that they are numbers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def products(left: Tensor, right: Tensor) -> Tensor:
 
 
 def check_signal(number: int, name: str, parts: dict[str, Tensor]) -> None:
-    """Refuse a block whose signal has entries that are not finite.
+    """Refuse a block whose signal has no entries, or entries that are not finite.
 
     Parameters
     ----------
@@ -58,6 +58,9 @@ def check_signal(number: int, name: str, parts: dict[str, Tensor]) -> None:
         Naming the block and the part; with this call in every block, the first one.
     """
     for word, signal in parts.items():
+        if not signal.numel():
+            came = f"an empty {word} in block {number} ({name})"
+            raise InputError("a batch with at least one sample", came, "give inputs")
         if bool(torch.isfinite(signal).all()):
             continue
         kind = "nan" if bool(torch.isnan(signal).any()) else "infinity"

@@ -1,6 +1,7 @@
 r"""What every block does to the signal: energies, share, coherence, gradients (THEORY M2).
 
-For block l with ``sum = skip + branch``, over samples (dimension 0) of one or more batches:
+For block l with ``sum = skip + branch``, over samples (dimension 0; see
+:mod:`~torch_bridge.measuring.samples` where that differs) of one or more batches:
 
 * energies :math:`E\|\mathrm{skip}\|^2`, :math:`E\|\mathrm{branch}\|^2`,
   :math:`E\|\mathrm{sum}\|^2`, squared norms over all other dimensions;
@@ -34,6 +35,7 @@ from expansion.towers.scaling import ScalingRule
 from torch_bridge.measuring.coherence import Coherence, CoherenceMeter
 from torch_bridge.measuring.energies import check_signal, energies, products
 from torch_bridge.measuring.moments import Moments
+from torch_bridge.measuring.samples import by_sample
 from torch_bridge.measuring.stream import Batch, Blocks, as_batches
 
 __all__ = ["BlockMeasurement", "Measurement", "measure"]
@@ -210,29 +212,25 @@ class _Recorder:
         self.signals = [Moments(4) for _ in self.names]
         self.slopes = [Moments(1) for _ in self.names]
         self.ends = Moments(2)
-        self.sizes = [(0, 0)] * len(self.names)
+        self.sizes = [0] * len(self.names)
+        self.samples = 0  # of the last batch
         self.coherence = CoherenceMeter()
         self.with_slopes = False
 
     def run(self, batch: Batch, sums: dict[int, Tensor] | None = None) -> Any:
-        first: np.ndarray = np.zeros(0)
-        last: np.ndarray = np.zeros(0)
+        found: dict[int, np.ndarray] = {}
+        numbers: dict[int, int] = {}
 
         def observe(number: int, skip: Tensor, branch: Tensor, total: Tensor) -> Tensor:
-            nonlocal first, last
             if self.factor != 1:
                 total = total * self.factor
             parts = {"skip": skip, "branch": branch, "sum": total}
             check_signal(number + 1, self.names[number], parts)
             skip = skip.expand_as(total)
             signals = [energies(skip), energies(branch), products(skip, branch), energies(total)]
-            rows = torch.stack(signals, dim=1).cpu().numpy()
-            self.signals[number].add(rows)
-            self.sizes[number] = (_size(skip), _size(total))
+            found[number] = torch.stack(signals, dim=1).cpu().numpy()
+            numbers[number] = total.numel()
             self.coherence.add(branch)
-            if not first.size:
-                first = rows[:, 0]
-            last = rows[:, 3]
             if sums is not None:
                 if not total.requires_grad:  # frozen weights: the gradient begins here
                     total = total.detach().requires_grad_()
@@ -241,7 +239,13 @@ class _Recorder:
 
         output = self.blocks.run(*batch, scales=self.scales, observe=observe)
         self.coherence.end()
-        self.ends.add(np.stack([first, last], axis=1))
+        rows = by_sample(found)
+        for number, entries in rows.items():
+            self.samples = len(entries)
+            self.signals[number].add(entries)
+            self.sizes[number] = numbers[number] // self.samples
+        first, last = min(rows), max(rows)
+        self.ends.add(np.stack([rows[first][:, 0], rows[last][:, 3]], axis=1))
         return output
 
     def with_gradients(self, batch: Batch, loss: Loss | None, signs: torch.Generator) -> None:
@@ -253,13 +257,14 @@ class _Recorder:
         for (number, total), slope in zip(sums.items(), found, strict=True):
             slope = torch.zeros_like(total) if slope is None else slope
             check_signal(number + 1, self.names[number], {"gradient": slope})
-            self.slopes[number].add(energies(slope).cpu().numpy()[:, None])
+            rows = energies(slope).cpu().numpy().reshape(self.samples, -1)
+            self.slopes[number].add(rows.sum(axis=1, keepdims=True))
         self.with_slopes = True
 
     def result(self, batches: int, probe: str) -> Measurement:
         rows = tuple(self._block(number) for number in range(len(self.names)))
         before, after = self.ends.mean
-        sizes = self.sizes[0][0] / self.sizes[-1][1]
+        sizes = self.sizes[0] / self.sizes[-1]
         growth = after / before * sizes if before else math.inf
         error = self.ends.error_of([-growth / before, sizes / before]) if before else math.nan
         samples = self.ends.count
@@ -283,7 +288,7 @@ class _Recorder:
             float(total),
             float(branch / (skip + branch)) if skip + branch else 0.0,
             float(cosine),
-            self.sizes[number][1],
+            self.sizes[number],
             moments.error_of([1, 0, 0, 0]),
             moments.error_of([0, 1, 0, 0]),
             moments.error_of([0, 0, 0, 1]),
@@ -291,10 +296,6 @@ class _Recorder:
             None if slopes is None else float(slopes.mean[0]),
             None if slopes is None else slopes.error_of([1]),
         )
-
-
-def _size(signal: Tensor) -> int:
-    return signal.numel() // max(1, signal.shape[0] if signal.ndim else 1)
 
 
 def _signed_sum(output: Any, signs: torch.Generator) -> Tensor:

@@ -43,6 +43,7 @@ from torch_bridge.measuring.coherence import Coherence, CoherenceMeter
 from torch_bridge.measuring.energies import check_signal, energies
 from torch_bridge.measuring.measure import Measurement, scales_of
 from torch_bridge.measuring.moments import Moments
+from torch_bridge.measuring.samples import by_sample
 from torch_bridge.measuring.stream import Batch, Blocks, as_batches
 
 _Floats = NDArray[np.float64]
@@ -220,13 +221,15 @@ class _Straight:
         self.blocks, self.scales, self.factor = blocks, scales, factor
         self.with_products = with_products
         self.moments = [Moments(3) for _ in scales]  # skip, branch, sum
-        self.sizes = [(1, 1)] * len(scales)
+        self.sizes = [1] * len(scales)
         self.coherence = CoherenceMeter()
 
     def run(self, batch: Batch) -> tuple[dict[int, Tensor], _Floats]:
         """One pass; how much each stream was stretched, and energies as of :func:`_doubled`."""
         ratios: dict[int, Tensor] = {}
         found = np.zeros((2, len(self.scales)))
+        energy: dict[int, _Floats] = {}
+        numbers: dict[int, int] = {}
         stream: _Stream | None = None
 
         def observe(number: int, skip: Tensor, branch: Tensor, total: Tensor) -> Tensor:
@@ -236,16 +239,18 @@ class _Straight:
                 stream = _Stream(skip.expand(total.shape))
             before, own = stream.energy, energies(branch).expand_as(stream.energy)
             stream.add(branch, own, self.factor, self.with_products)
-            rows = torch.stack([before, own, stream.energy], dim=1).cpu().numpy()
-            self.moments[number].add(rows)
-            self.sizes[number] = (skip[:1].numel(), total[:1].numel())
-            found[:, number] = float(energies(skip).mean()), rows[:, 1].mean()
+            energy[number] = torch.stack([before, own, stream.energy], dim=1).cpu().numpy()
+            numbers[number] = total.numel()
+            found[:, number] = float(energies(skip).mean()), energy[number][:, 1].mean()
             self.coherence.add(branch)
             ratios[number] = stream.ratio
             return stream.given
 
         self.blocks.run(*batch, scales=self.scales, observe=observe)
         self.coherence.end()
+        for number, rows in by_sample(energy).items():
+            self.moments[number].add(rows)
+            self.sizes[number] = numbers[number] // len(rows)
         return ratios, found
 
     def means(self) -> list[_Floats]:
@@ -256,7 +261,7 @@ class _Straight:
         """Mean square of a coordinate after the last block, relative to before the first."""
         seen = [number for number, moments in enumerate(self.moments) if moments.count]
         before, after = self.moments[seen[0]].mean[0], self.moments[seen[-1]].mean[2]
-        sizes = self.sizes[seen[0]][0] / self.sizes[seen[-1]][1]
+        sizes = self.sizes[seen[0]] / self.sizes[seen[-1]]
         return float(after / before * sizes) if before else math.inf
 
 

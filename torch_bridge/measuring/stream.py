@@ -43,10 +43,10 @@ def as_batches(batches: Iterable[Any] | None, blocks: Blocks) -> Iterator[Batch]
     Parameters
     ----------
     batches : iterable, optional
-        Of tensors, of tuples or lists whose first items are the model's positional arguments
-        (what follows, such as labels, is left out), or of mappings to its named arguments. By
-        default the example that the model was traced with, once. Tensors are brought to the device
-        and the floating-point type of the example's.
+        One tensor, which is the only batch; or tensors, tuples or lists whose first items are the
+        model's positional arguments (what follows, such as labels, is left out), or mappings to
+        its named arguments. By default the example that the model was traced with, once. Tensors
+        are brought to the device and the floating-point type of the example's.
     blocks : Blocks
         The traced model; its example tells how many positional arguments there are.
 
@@ -59,6 +59,8 @@ def as_batches(batches: Iterable[Any] | None, blocks: Blocks) -> Iterator[Batch]
     if batches is None:
         yield args, kwargs
         return
+    if isinstance(batches, Tensor):  # its rows are no batches
+        batches = [batches]
     number = 0
     for number, batch in enumerate(batches, 1):
         if isinstance(batch, Mapping):

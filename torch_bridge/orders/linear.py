@@ -106,8 +106,6 @@ _UNDER_VMAP: Mapping[str, tuple[str, ...]] = {
     "roll": ("self",),
     "scatter": ("self", "src"),
     "scatter_add": ("self", "src"),
-    "select_scatter": ("self", "src"),
-    "slice_scatter": ("self", "src"),
     "unfold": ("self",),
 }
 
@@ -243,22 +241,24 @@ def _under_vmap(call: Call) -> Any:
 
 
 # ---- written into another tensor, as in-place operations are once they are functional -----------
-def _copy(call: Call) -> Any:
-    """The source in the shape, type and place of what it is copied over, which is forgotten."""
-    return _written(call, "src")
-
-
 def _fill(call: Call) -> Any:
-    return _written(call, "value")
-
-
-def _written(call: Call, name: str) -> Any:
-    over, source = call["self"], call[name]
+    """The value in the shape, type and place of what it is written over, which is forgotten."""
+    over, source = call["self"], call["value"]
     over = over.stack[0] if isinstance(over, Polynomial) else over
     if not isinstance(source, Polynomial):
         return call.target(over, source)
     stack = aligned(source.stack, over.ndim).to(over)
     return Polynomial(stack.expand(len(stack), *over.shape))
+
+
+def _part_written(call: Call) -> Polynomial:
+    """A slice written; torch.vmap cannot take the end that stands for the last place of all."""
+    like = first_stack(call)
+    whole, part = (lifted(call[name], like).to(like.dtype) for name in ("self", "src"))
+    longest = max(len(whole), len(part))
+    dim = counted(call.get("dim", 0), whole.ndim - 1)
+    written = call.again(self=padded(whole, longest), src=padded(part, longest), dim=dim)
+    return Polynomial(written)
 
 
 def _scatter(call: Call) -> Any:
@@ -339,8 +339,8 @@ LINEAR: Mapping[str, Rule] = {
     **dict.fromkeys(_FOLDED, _folded),
     **dict.fromkeys(_UNDER_VMAP, _under_vmap),
     "constant_pad_nd": _padding,
-    "copy": _copy,
     "fill": _fill,
+    **dict.fromkeys(("select_scatter", "slice_scatter"), _part_written),
     "index_fill": _overwritten,
     "scatter": _scatter,
     "_to_copy": _to,

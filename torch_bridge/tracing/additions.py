@@ -18,7 +18,8 @@ What follows from it, and what was decided:
 - A parametrised shortcut needs a branch with some non-linear operation: ``W x + B A x`` and
   ``conv₃(x) + conv₁(x)`` are one linear layer in two parts. A normalisation alone may be the
   shortcut of a branch that has a matrix.
-- ``x - f(x)`` is the sum of x and of ``-f(x)``.
+- ``x - f(x)`` is the sum of x and of ``-f(x)``, but not inside ``f(x) + gate (x - f(x))``: a gate
+  that mixes two values is no block, be it a highway's, an LSTM's or a GRU's.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def find_additions(
             continue
         for terms, opened in _groupings(node, dependence, found):
             whole = _split(terms, dependence)
-            if whole is None or (name_of(node) == "sub" and whole.skip is not node.args[0]):
+            if whole is None or (name_of(node) == "sub" and not _taken_from(node, whole.skip)):
                 continue
             # An inner block that starts elsewhere is a block of its own.
             roots = {found[inner].shortcut.root for inner in opened if inner in found}
@@ -134,6 +135,18 @@ def _sums(node: fx.Node, dependence: Dependence) -> bool:
         and not node.kwargs
         and len(dependence.sources(node)) == 2
     )
+
+
+def _taken_from(node: fx.Node, skip: fx.Node) -> bool:
+    """Whether a difference is the skip without the branch, and no part of a mixture."""
+    first, second = node.args
+    mixed = any(
+        name_of(last) == "add" and second in last.all_input_nodes
+        for user in node.users
+        if name_of(user) == "mul"
+        for last in user.users
+    )
+    return skip is first and not mixed
 
 
 def _groupings(

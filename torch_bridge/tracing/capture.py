@@ -29,13 +29,14 @@ from expansion.errors import InputError
 from torch_bridge.tracing.additions import find_additions
 from torch_bridge.tracing.attention import attention
 from torch_bridge.tracing.captured import CapturedModel
+from torch_bridge.tracing.dataclasses import know_dataclasses
 from torch_bridge.tracing.runner import check_runs
 
 __all__ = ["LiveState", "capture"]
 
 aten = torch.ops.aten
 _MEND = "name its blocks yourself, which works for any model: blocks=[...], or --block"
-_TALKERS = ("export", "fx.experimental.symbolic_shapes")
+_TALKERS = ("_subclasses.fake_tensor", "export", "fx.experimental.symbolic_shapes")
 _KNOWN = (Tensor, bool, int, float, complex, str)
 # They check what holds by construction, or give their input.
 _EMPTY = {aten._assert_tensor_metadata.default, aten._assert_async.msg, aten.alias.default}
@@ -72,6 +73,7 @@ def capture(
     program = _export(model, args, kwargs)
     graph, state = _plain_graph(program, model)
     _check_outputs(graph)
+    _write_copies_out(graph)
     _fold_constants(graph, state)
     _write_alpha_out(graph)
     graph.eliminate_dead_code()
@@ -168,7 +170,9 @@ def _plain_outputs(model: nn.Module) -> Iterator[None]:
         return leaf if leaf is None or isinstance(leaf, _KNOWN) else None
 
     def replace(module: nn.Module, args: Any, output: Any) -> Any:
-        return pytree.tree_map(plain, output)
+        know_dataclasses(output)
+        found = pytree.tree_map(plain, output)
+        return () if found is None else found  # a hook that gives None changes nothing
 
     handle = model.register_forward_hook(replace)
     try:
@@ -198,8 +202,17 @@ def _export(
 @cache
 def _decompositions() -> dict[Any, Callable[..., Any]]:
     """Core ATen's decompositions, and attention's; collecting them takes a while."""
-    table = torch.export.default_decompositions()
-    return {**table, aten.scaled_dot_product_attention.default: attention}
+    return {
+        **torch.export.default_decompositions(),
+        aten.scaled_dot_product_attention.default: attention,
+        aten.lerp.Scalar: _mixture,
+        aten.lerp.Tensor: _mixture,
+    }
+
+
+def _mixture(start: Tensor, end: Tensor, weight: Any) -> Tensor:
+    """x + w (f(x) - x), a sum as people write it; PyTorch's own chooses where x and f(x) stand."""
+    return start + weight * (end - start)
 
 
 def _plain_graph(
@@ -273,6 +286,23 @@ def _fold_constants(graph: fx.Graph, state: LiveState) -> None:
         state.keep(constant.name, value)
         for user in outside:
             user.replace_input_with(node, constant)
+
+
+def _write_copies_out(graph: fx.Graph) -> None:
+    """Let what is copied over something else, of which PyTorch has no derivative, be its source."""
+    for node in graph.find_nodes(op="call_function", target=aten.copy.default):
+        over, source = node.args[:2]
+        old, new = over.meta["val"], source.meta["val"]
+        with graph.inserting_before(node):
+            if (old.dtype, old.device) != (new.dtype, new.device):
+                kinds = {"dtype": old.dtype, "device": old.device}
+                source = graph.call_function(aten._to_copy.default, (source,), kinds)
+                source.meta = {**node.meta, "val": new.to(**kinds)}
+            if old.shape != new.shape:
+                source = graph.call_function(aten.expand.default, (source, list(old.shape)))
+                source.meta = dict(node.meta)
+        node.replace_all_uses_with(source)
+        graph.erase_node(node)
 
 
 def _write_alpha_out(graph: fx.Graph) -> None:

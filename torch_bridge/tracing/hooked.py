@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from expansion.errors import InputError
+from torch_bridge.tracing.dataclasses import know_dataclasses
 from torch_bridge.tracing.interpreter import Observer
 from torch_bridge.tracing.naming import numbered
 from torch_bridge.tracing.runner import (
@@ -79,6 +80,7 @@ class HookedModel:
         self._calls: list[nn.Module] = []
         with torch.no_grad():
             output = self._hooked(args, kwargs, lambda index, x, y: y, probing=True)
+        know_dataclasses(output)
         _check_output(output)
         unused = [
             n for n, m in zip(self._names, self._modules, strict=True) if m not in self._calls

@@ -2,7 +2,8 @@
 
 A block is named after the module that its addition stands in. Where that module holds several
 additions, as a transformer's layer does, each is named after the module of its branch:
-``transformer.h.0.attn`` and ``transformer.h.0.mlp``. What is still alike is numbered, ``layer:2``.
+``transformer.h.0.attn`` and ``transformer.h.0.mlp``. What is alike is told apart by the modules
+on the way to the last operation, and what is still alike is numbered, ``layer:2``.
 """
 
 from __future__ import annotations
@@ -28,18 +29,36 @@ def unique_names(sums: Sequence[fx.Node], work: Sequence[Sequence[fx.Node]]) -> 
     """
     places = [_path(node) for node in sums]
     crowded = Counter(places)
-    names = []
+    found: list[tuple[str, ...]] = []
     for place, nodes in zip(places, work, strict=True):
         if place and crowded[place] == 1:
-            names.append(".".join(place))
+            found.append(place)
             continue
         paths = [_path(node) for node in nodes]
         common = [parts[0] for parts in takewhile(_alike, zip(*paths, strict=False))]
         if paths and len(common) <= len(place):
             deeper = [path for path in paths if len(path) > len(common)]
             common = list(deeper[-1][: len(common) + 1]) if deeper else common
-        names.append(".".join(common or place) or "block")
-    return numbered(names)
+        found.append(tuple(common or place))
+    told = [".".join(path) or "block" for path in _told_apart(found, work)]
+    return numbered(told)
+
+
+def _told_apart(
+    names: Sequence[tuple[str, ...]], work: Sequence[Sequence[fx.Node]]
+) -> list[tuple[str, ...]]:
+    """Names as many modules deeper as tell equal ones apart."""
+    deeper: list[tuple[str, ...]] = []
+    for name, nodes in zip(names, work, strict=True):
+        inside = [path for node in nodes if (path := _path(node))[: len(name)] == name]
+        deeper.append(inside[-1][: len(name) + 1] if inside else name)
+    kinds: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    for name, longer in zip(names, deeper, strict=True):
+        kinds.setdefault(name, set()).add(longer)
+    told = [
+        longer if len(kinds[name]) > 1 else name for name, longer in zip(names, deeper, strict=True)
+    ]
+    return told if told == list(names) else _told_apart(told, work)
 
 
 def numbered(names: Sequence[str]) -> list[str]:

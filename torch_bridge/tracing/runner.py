@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -107,7 +107,8 @@ def check_scales(
         return None
     required = f"one scale for each of the {depth} blocks"
     if isinstance(scales, Tensor):
-        if scales.ndim not in (1, 2) or scales.shape[-1] != depth:
+        rows = scales.shape[:-1]
+        if scales.ndim not in (1, 2) or scales.shape[-1] != depth or 0 in rows:
             came = f"a tensor of shape {tuple(scales.shape)}"
             raise InputError(
                 required, came, f"give shape ({depth},), or (S, {depth}) for S at once"
@@ -123,6 +124,8 @@ def check_scales(
             raise InputError("a rule that scales branches only", rule.text, mend)
         return rule.floats(depth).tolist() if depth else []
     try:
+        if isinstance(scales, Mapping | Set):  # of which only the keys would be read
+            raise TypeError
         numbers = [float(scale) for scale in scales]
     except (TypeError, ValueError):
         came = f"{type(scales).__name__}"

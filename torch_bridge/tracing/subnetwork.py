@@ -73,8 +73,8 @@ def numbers_of(keep: Iterable[str | int], blocks: Sequence[Block]) -> frozenset[
     >>> sorted(numbers_of({"head", 1}, [Block(1, "stem"), Block(2, "head")]))
     [1, 2]
     """
-    if isinstance(keep, str):
-        raise InputError("a set of blocks", f"the text {keep!r}", f"write {{{keep!r}}}")
+    if isinstance(keep, str | Integral):
+        raise InputError("a set of blocks", f"{keep!r} alone", f"write {{{keep!r}}}")
     by_name = {block.name: block.number for block in blocks}
     found = set()
     for one in keep:
