@@ -1,4 +1,4 @@
-r"""Expansions put together, and written for every depth at once (claims E1, E4).
+r"""Expansions put together, and written for every depth at once (claims E1, E2, E4).
 
 **Composition, tied.** The coefficients of a tied tower are polynomials in its depth. Those of m
 blocks composed with those of n blocks must be the coefficients of m + n blocks, as polynomials in
@@ -27,8 +27,9 @@ from flint import fmpq, fmpq_poly
 
 from expansion.series.algebra import compose, substituted
 from expansion.series.expansion import Expansion, expand
-from expansion.series.indexed import expand_indexed
+from expansion.series.indexed import expand_indexed, pattern_count, patterns
 from expansion.towers.tower import Tower
+from expansion.trees.counting import tree_counts
 from expansion.trees.labelled import LabelledTree
 from expansion.trees.tree import Tree
 from proofs_check.check import Check, Effort
@@ -162,6 +163,38 @@ def _concrete(order: int, depth: int) -> Mapping[Any, Any]:
     return expand_indexed(order).at(depth)
 
 
+def _forests_at_depths(subject: AtDepth, effort: Effort) -> Evidence:
+    order, depth = effort.pick(quick=(4, 5), deep=(5, 7))
+
+    def cases() -> Iterator[str | None]:
+        for n in range(1, depth + 1):
+            true = expand(Tower.abstract(n), order, decoder=True)
+            yield from _compare(subject(order, n), true, depth=n)
+
+    reach = f"depths ≤ {depth}, orders ≤ {order}"
+    return exhaust(cases(), Verdict.EXHAUSTED, reach)
+
+
+def _concrete_forests(order: int, depth: int) -> Mapping[Any, Any]:
+    return expand_indexed(order, decoder=True).at(depth)
+
+
+def _counted(subject: Callable[[int, bool], int], effort: Effort) -> Evidence:
+    """How many patterns there are, known before any is made."""
+    order = effort.pick(quick=5, deep=7)
+
+    def cases() -> Iterator[str | None]:
+        for k, decoder in product(range(order + 1), (False, True)):
+            true = sum(1 for _ in patterns(k, decoder=decoder))
+            yield difference(subject(k, decoder), true, order=k, decoder=decoder)
+
+    return exhaust(cases(), Verdict.EXHAUSTED, f"trees and forests, orders ≤ {order}")
+
+
+def _pattern_count(order: int, decoder: bool) -> int:
+    return pattern_count(order, decoder=decoder)
+
+
 def _different(tree: LabelledTree) -> bool:
     return len(set(tree.labels)) == tree.order
 
@@ -197,6 +230,35 @@ CHECKS: tuple[Check[Any], ...] = (
                 t: c for t, c in _concrete(order, depth).items() if _different(t)
             },
             "1/σ dropped": lambda order, depth: dict.fromkeys(_concrete(order, depth), Fraction(1)),
+        },
+    ),
+    Check(
+        "E1",
+        "numbers of patterns",
+        _counted,
+        _pattern_count,
+        {
+            "decoder forgotten": lambda k, decoder: pattern_count(k),
+            "as many as labelled trees": lambda k, decoder: tree_counts(k, k)[k],
+        },
+    ),
+    Check(
+        "E2",
+        "patterns below a decoder, filled in",
+        _forests_at_depths,
+        _concrete_forests,
+        {
+            "depth off by one": lambda order, depth: expand_indexed(order, decoder=True).at(
+                depth + 1
+            ),
+            "different labels only": lambda order, depth: {
+                t: c
+                for t, c in _concrete_forests(order, depth).items()
+                if len(set(t.labels)) == t.order
+            },
+            "1/σ dropped": lambda order, depth: dict.fromkeys(
+                _concrete_forests(order, depth), Fraction(1)
+            ),
         },
     ),
     Check(

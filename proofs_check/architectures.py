@@ -28,7 +28,7 @@ from proofs_check.evidence import Evidence, Verdict, difference, exhaust
 from proofs_check.sampling import sample
 from proofs_check.strategies import architectures, rationals
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "enumerated"]
 
 Counts = Callable[[Architecture], Sequence[Weight]]
 Lesion = Callable[[Architecture, str], Sequence[Weight]]
@@ -46,12 +46,18 @@ def _paths(edges: Collection[Edge], start: str, end: str) -> Iterator[tuple[Edge
                 yield (edge, *rest)
 
 
-def _enumerated(
+def enumerated(
     architecture: Architecture,
     removed: Collection[Edge] = (),
     order: Callable[[Edge], int] | None = None,
 ) -> list[Weight]:
-    """Total weights of the paths of each order, the last one not 0."""
+    """Total weights of the paths of each order, walked one by one; the last one not 0.
+
+    Examples
+    --------
+    >>> enumerated(residual_tower(2))
+    [1, 2, 1]
+    """
     kept = [edge for edge in architecture.edges if edge not in removed]
     order = order or (lambda edge: edge.order)
     counts: dict[int, Weight] = {}
@@ -84,7 +90,7 @@ def _graphs() -> Any:
 
 def _polynomials(subject: Counts, effort: Effort) -> Evidence:
     def counterexample(graph: Architecture) -> str | None:
-        return difference(list(subject(graph)), _enumerated(graph), architecture=graph)
+        return difference(list(subject(graph)), enumerated(graph), architecture=graph)
 
     reach = "graphs of at most 6 nodes with weights and parallel edges, all orders"
     return sample(_graphs(), counterexample, effort, name="paths", number=60, reach=reach)
@@ -112,7 +118,7 @@ def _all_ends(architecture: Architecture) -> Sequence[Weight]:
 
 
 def _first_path_twice(architecture: Architecture) -> Sequence[Weight]:
-    counts = _enumerated(architecture)
+    counts = enumerated(architecture)
     path = next(_paths(architecture.edges, architecture.source, architecture.sink))
     k = sum(edge.order for edge in path)
     counts += [0] * (k + 1 - len(counts))
@@ -127,7 +133,7 @@ def _lesions(subject: Lesion, effort: Effort) -> Evidence:
     def counterexample(graph: Architecture) -> str | None:
         names = {part for block in graph.blocks for part in (block, block.split(".")[0])}
         for name in sorted(names):
-            true = _enumerated(graph, _edges_of(graph, name))
+            true = enumerated(graph, _edges_of(graph, name))
             claimed = list(subject(graph, name))
             given = {"architecture": graph, "without": name}
             if found := difference(claimed, [*true, sum(true)], **given):
@@ -150,7 +156,7 @@ def _lesion(architecture: Architecture, name: str) -> Sequence[Weight]:
 
 def _removing(pick: Callable[[Architecture, str], Collection[Edge]]) -> Lesion:
     def wrong(architecture: Architecture, name: str) -> Sequence[Weight]:
-        counts = _enumerated(architecture, pick(architecture, name))
+        counts = enumerated(architecture, pick(architecture, name))
         return [*counts, sum(counts)]
 
     return wrong
@@ -212,8 +218,8 @@ CHECKS: tuple[Check[Any], ...] = (
         _counts,
         {
             "nodes for edges: parallel edges as one": _nodes_for_edges,
-            "skips counted as branches": lambda graph: _enumerated(graph, order=lambda edge: 1),
-            "every branch of order 1": lambda graph: _enumerated(
+            "skips counted as branches": lambda graph: enumerated(graph, order=lambda edge: 1),
+            "every branch of order 1": lambda graph: enumerated(
                 graph, order=lambda edge: min(edge.order, 1)
             ),
             "paths to every node": _all_ends,

@@ -52,6 +52,7 @@ Local = Callable[[Tower, Array, float], float]
 
 # Places on a line through the centre, as shares of the radius: neighbours near the rim among them.
 _RIM = Fraction(7, 8)
+_UNIT = ((Fraction(1), Fraction(0)), (Fraction(0), Fraction(1)))
 _PAIRS = ((0, 1), (1, -1), (1, _RIM), (-1, -_RIM))
 
 
@@ -120,7 +121,8 @@ def _never_crossed(subject: Bounds, effort: Effort) -> Evidence:
                     return difference(math.exp(claimed), float(true), **given)
         return None
 
-    towers = st.one_of(_affine(), layered_towers(), layered_towers(depths=(1, 2), ends=True))
+    ends = layered_towers(depths=(1, 2), ends=True)
+    towers = st.one_of(_affine(), _folded(), layered_towers(), ends)
     places = st.tuples(towers, points(2), points(2))
     reach = "exact relu and linear towers, with and without ends, depths ≤ 4, any scale"
     return sample(places, counterexample, effort, name="capacity", number=45, reach=reach)
@@ -170,6 +172,17 @@ def _quotient(tower: Tower, point: Array, other: Array) -> Fraction:
     apart = sum(entry**2 for entry in point - other)
     moved = sum(entry**2 for entry in tower(point) - tower(other))
     return Fraction(moved) / Fraction(apart) if apart else Fraction(0)
+
+
+def _folded() -> SearchStrategy[Tower]:
+    """One block V relu(U x) of signs: V U may vanish where V and U alone do not."""
+    signs = st.lists(st.sampled_from([Fraction(v) for v in (1, -1, 0)]), min_size=4, max_size=4)
+
+    def tower(given: tuple[list[Fraction], list[Fraction]]) -> Tower:
+        outer, inner = ([entries[:2], entries[2:]] for entries in given)
+        return Tower((MLPBranch(outer, inner, [0, 0], [0, 0], "relu"),))
+
+    return st.tuples(signs, signs).map(tower)
 
 
 # --- smooth towers ----------------------------------------------------------------------------
@@ -252,19 +265,23 @@ def _on_balls(subject: Local, effort: Effort) -> Evidence:
 
     radii = st.sampled_from([Fraction(1, 2), Fraction(1), Fraction(2), Fraction(3)])
     towers = st.one_of(_kinks(), layered_towers())
-    places = st.tuples(towers, points(2), points(2), radii)
+    drawn = st.tuples(towers, points(2), points(2), radii)
+    places = st.one_of(drawn, radii.map(_far_kink))
     reach = "exact relu and linear towers, depths ≤ 4, four radii"
     return sample(places, counterexample, effort, name="on balls", number=45, reach=reach)
 
 
 def _kinks() -> SearchStrategy[Tower]:
     """x + relu(x − b) in two dimensions: slopes that change somewhere in the ball."""
-    unit = [[Fraction(1), Fraction(0)], [Fraction(0), Fraction(1)]]
+    return points(2).map(lambda bias: Tower((MLPBranch(_UNIT, _UNIT, bias, [0, 0], "relu"),)))
 
-    def tower(bias: Array) -> Tower:
-        return Tower((MLPBranch(unit, unit, bias, as_array([0, 0], "c"), "relu"),))
 
-    return points(2).map(tower)
+def _far_kink(radius: Fraction) -> tuple[Tower, Array, Array, Fraction]:
+    """A kink within the ball's reach only because a block before it, x + 2x, widens the ball."""
+    wide = AffineBranch([[2 * entry for entry in row] for row in _UNIT])
+    bias = [-3 * radius / 2, -9 * radius]
+    kink = MLPBranch(_UNIT, _UNIT, bias, [0, 0], "relu")
+    return Tower((wide, kink)), as_array([0, 0], "x"), as_array([1, 0], "direction"), radius
 
 
 def _local(tower: Tower, point: Array, radius: float) -> float:

@@ -38,7 +38,7 @@ from proofs_check.check import Check, Effort
 from proofs_check.evidence import Evidence, Verdict, difference, exhaust
 from proofs_check.interpolation import polynomial_through
 
-__all__ = ["A000081", "CHECKS", "exponential", "multisets", "pascal"]
+__all__ = ["A000081", "CHECKS", "Counts", "exponential", "multisets", "pascal", "polynomials_of"]
 
 Number = int | Fraction
 Counts = Callable[[int, int], Sequence[Number]]
@@ -52,7 +52,14 @@ A000081 = (
 _SHIFT = fmpq_poly([1, 1])
 
 
-def _polynomials(counts: Counts, order: int) -> list[fmpq_poly]:
+def polynomials_of(counts: Counts, order: int) -> list[fmpq_poly]:
+    """Counts of orders 0..K as polynomials in the depth, through the first K + 1 depths.
+
+    Examples
+    --------
+    >>> polynomials_of(path_counts, 2)[2]
+    1/2*x^2 + (-1/2)*x
+    """
     rows = [counts(depth, order) for depth in range(order + 1)]
     return [polynomial_through(column) for column in zip(*rows, strict=True)]
 
@@ -73,7 +80,7 @@ def pascal(subject: Counts, effort: Effort) -> Evidence:
     order = effort.pick(quick=20, deep=200)
 
     def cases() -> Iterator[str | None]:
-        polynomials = _polynomials(subject, order)
+        polynomials = polynomials_of(subject, order)
         before = fmpq_poly([0])
         for k, value in enumerate(polynomials):
             claimed = [value(_SHIFT) - value, value(0)]
@@ -86,7 +93,8 @@ def pascal(subject: Counts, effort: Effort) -> Evidence:
             claimed = [sum(row), 2 * mean, row[-1]]
             yield difference(claimed, [2**depth, depth * 2**depth, 0], depth=depth)
 
-    return exhaust(cases(), Verdict.PROVED, f"every depth n, orders ≤ {order}")
+    reach = f"every depth n, orders ≤ {order}; the engine's counts at depths ≤ {2 * order} and 1000"
+    return exhaust(cases(), Verdict.PROVED, reach)
 
 
 def _repeated_paths(depth: int, order: int) -> list[int]:
@@ -152,7 +160,7 @@ def _generated(
 
         def cases() -> Iterator[str | None]:
             zero = fmpq_poly([0])
-            trees = [zero, *_polynomials(subject, order)[1:]]
+            trees = [zero, *polynomials_of(subject, order)[1:]]
             new = [zero, *multisets(trees)]
             for k in range(1, order + 1):
                 claimed = [trees[k](_SHIFT) - trees[k], trees[k](0)]
@@ -164,7 +172,8 @@ def _generated(
             polynomials = [fmpq_poly([1]), *trees[1:]]
             yield from _far(subject, polynomials, (order + 1, 3 * order, 1000))
 
-        return exhaust(cases(), Verdict.PROVED, f"every depth n, orders ≤ {order}")
+        reach = f"every depth n, orders ≤ {order}; the engine's counts at depths ≤ {order} and 1000"
+        return exhaust(cases(), Verdict.PROVED, reach)
 
     return procedure
 

@@ -31,7 +31,7 @@ class Verdict(Enum):
     ['PROVED', 'EXHAUSTED', 'SAMPLED']
     """
 
-    PROVED = "holds for every depth and parameter at the stated orders, by exact identities"
+    PROVED = "holds for every depth and parameter named, at the stated orders, by exact identities"
     EXHAUSTED = "holds in every case of the stated range"
     SAMPLED = "holds in every case drawn"
     INCONCLUSIVE = "could not be decided"

@@ -19,6 +19,9 @@ with α(0) = 0 is found here tree by tree, by integrating polynomials. It must t
 **The limit.** The flow of f itself has weights :math:`a(\tau) t^k` with
 :math:`k\,a(\tau) = \prod_i a(\tau_i)`, and the corrections times n^k must take Euler's step.
 
+**The gap to the flow** is the tower's own orders less the flow's Lie series, and its entry of n^-j
+falls like n^-j at a given time.
+
 **On polynomial fields** the modified equation is solved by its Lie series, without trees:
 :math:`\sum_j \frac{n^j}{j!} L^j x` must take Euler's step as a polynomial in n, x and λ.
 """
@@ -30,8 +33,10 @@ from fractions import Fraction
 from math import factorial, prod
 from typing import Any
 
+import numpy as np
 import sympy
 from flint import fmpq, fmpq_mpoly_ctx, fmpq_poly
+from hypothesis import strategies as st
 
 from expansion.series.flow import (
     ModifiedField,
@@ -39,7 +44,10 @@ from expansion.series.flow import (
     euler_logarithm,
     flow_weight,
     modified_field,
+    predicted_gap,
 )
+from expansion.series.jets import jet_orders
+from expansion.towers.arrays import Array, as_array
 from expansion.towers.branches.symbolic import SymbolicBranch
 from expansion.towers.tower import Tower
 from expansion.trees.generate import rooted_trees
@@ -48,14 +56,15 @@ from expansion.trees.tree import Tree
 from proofs_check.check import Check, Effort
 from proofs_check.evidence import Evidence, Verdict, difference, exhaust
 from proofs_check.sampling import sample
-from proofs_check.strategies import polynomial_branches
+from proofs_check.strategies import points, polynomial_branches
 
-__all__ = ["CHECKS", "tops"]
+__all__ = ["CHECKS", "modified", "tops"]
 
 OrderPolynomial = Callable[[Tree], fmpq_poly]
 Weight = Callable[[Tree], Fraction]
 Limit = Callable[[Tree], tuple[Fraction, Sequence[Fraction]]]
 Field = Callable[[int], ModifiedField]
+Gaps = Callable[[Tower, Array, int], Sequence[Array]]
 
 _N = fmpq_poly([0, 1])
 _ONE = fmpq_poly([1])
@@ -122,7 +131,8 @@ def _weak(tree: Tree) -> fmpq_poly:
 # --- the modified equation --------------------------------------------------------------------
 
 
-def _modified(subject: Weight, effort: Effort) -> Evidence:
+def modified(subject: Weight, effort: Effort) -> Evidence:
+    """Whether the flow of the field with these weights takes Euler's steps."""
     order = effort.pick(quick=7, deep=9)
 
     def cases() -> Iterator[str | None]:
@@ -218,6 +228,54 @@ def _lie_series(subject: Field, effort: Effort) -> Evidence:
     return sample(branches, counterexample, effort, name="lie series", number=45, reach=reach)
 
 
+# --- the gap to the flow ----------------------------------------------------------------------
+
+
+def _gaps(subject: Gaps, effort: Effort) -> Evidence:
+    """Order by order: what the tower has, less the flow's own Lie series; and as powers of 1/n."""
+    order = 4
+
+    def counterexample(case: tuple[SymbolicBranch, Array, Fraction]) -> str | None:
+        branch, point, time = case
+        given = {"branch": branch, "point": point, "time": time}
+        flow = _taylor_of_flow(branch, point, time, order)
+        first = None
+        for depth in range(1, order):
+            tower = Tower.tied(branch, depth, [time / depth] * depth)
+            claimed = subject(tower, point, order)
+            true = jet_orders(tower, point, order).sum(axis=0) - flow
+            if found := difference(sum(claimed), true, **given, depth=depth):
+                return found
+            # The entry of n^-j falls like n^-j at a given time.
+            rows = [row * depth**j for j, row in enumerate(claimed, 1)]
+            first = rows if first is None else first
+            if found := difference(np.stack(rows), np.stack(first), **given, depth=depth):
+                return found
+        return None
+
+    times = st.sampled_from([Fraction(1), Fraction(1, 2), Fraction(-2)])
+    places = st.tuples(polynomial_branches(), points(2), times)
+    reach = f"quadratic fields, depths < {order}, orders ≤ {order}"
+    return sample(places, counterexample, effort, name="gap", number=45, reach=reach)
+
+
+def _taylor_of_flow(branch: SymbolicBranch, point: Array, time: Fraction, order: int) -> Array:
+    """Σ_j t^j/j! L^j x at a point."""
+    field = [_to_ring(formula) for formula in branch.formulas]
+    place = [fmpq(v.numerator, v.denominator) for v in (time, Fraction(1), *point)]
+    flows = (_flow(start, field, order)(*place) for start in _RING.gens()[2:])
+    return as_array([to_fraction(fmpq(value)) for value in flows], "the flow")
+
+
+def _wrong_gaps(change: Callable[[int, Tower, Any], Any]) -> Gaps:
+    def wrong(tower: Tower, point: Array, order: int) -> Sequence[Array]:
+        return [
+            change(j, tower, row) for j, row in enumerate(predicted_gap(tower, point, order), 1)
+        ]
+
+    return wrong
+
+
 def _flow(start: Any, field: Sequence[Any], order: int) -> Any:
     """Σ_j n^j/j! L^j of a coordinate, L the derivative along the field."""
     n, flow, power = _RING.gens()[0], start, start
@@ -276,14 +334,14 @@ CHECKS: tuple[Check[Any], ...] = (
     Check(
         "E6",
         "ω from order polynomials: its flow takes Euler's steps",
-        _modified,
+        modified,
         modified_weight,
         _WRONG_WEIGHTS,
     ),
     Check(
         "E6",
         "ω from Euler's logarithm: its flow takes Euler's steps",
-        _modified,
+        modified,
         euler_logarithm,
         _WRONG_WEIGHTS,
     ),
@@ -302,6 +360,21 @@ CHECKS: tuple[Check[Any], ...] = (
                 lambda t, c: [(-1) ** j * value for j, value in enumerate(c)]
             ),
             "n + 1 for n": _changed_corrections(_in_steps),
+        },
+    ),
+    Check(
+        "E6",
+        "corrections in 1/n at a point, by the flow's Lie series",
+        _gaps,
+        predicted_gap,
+        {
+            "1/n for every power of 1/n": _wrong_gaps(
+                lambda j, tower, row: row * tower.depth ** (j - 1)
+            ),
+            "the first correction only": _wrong_gaps(
+                lambda j, tower, row: row if j == 1 else row * 0
+            ),
+            "of the wrong sign": _wrong_gaps(lambda j, tower, row: -row),
         },
     ),
     Check(

@@ -246,7 +246,7 @@ def _step() -> Iterator[str | None]:
 
 def _block_by_block(effort: Effort) -> Iterator[tuple[ScalingRule, list[Fraction]]]:
     """Rules and depths, with the spectrum that the step leads to."""
-    depth = effort.pick(quick=8, deep=80)
+    depth = _most_blocks(effort)
     listed = (*_LISTED, *_LISTED[::-1])
     named = [
         (ScalingRule.parse(text), [square(n, block) for block in range(1, n + 1)], factor)
@@ -270,8 +270,8 @@ def _energy_steps(subject: Energy, effort: Effort) -> Evidence:
             depth = len(spectrum) - 1
             yield difference(subject(rule, depth), sum(spectrum), rule=rule, depth=depth)
 
-    reach = "every depth, scale and state (sign weights, d = 2, width 1)"
-    return exhaust(cases(), Verdict.PROVED, reach)
+    states = "every depth, scale and state (sign weights, d = 2, width 1)"
+    return exhaust(cases(), Verdict.PROVED, f"{states}; {_rules_reach(effort)}")
 
 
 def _spectrum_steps(subject: SpectrumOf, effort: Effort) -> Evidence:
@@ -281,8 +281,17 @@ def _spectrum_steps(subject: SpectrumOf, effort: Effort) -> Evidence:
             depth = len(spectrum) - 1
             yield difference(list(subject(rule, depth, depth)), spectrum, rule=rule, depth=depth)
 
-    reach = "every depth, scale and state off the gates' boundaries (sign weights, d = 2, width 1)"
-    return exhaust(cases(), Verdict.PROVED, reach)
+    states = "every depth, scale and state off the gates' boundaries (sign weights, d = 2, width 1)"
+    return exhaust(cases(), Verdict.PROVED, f"{states}; {_rules_reach(effort)}")
+
+
+def _rules_reach(effort: Effort) -> str:
+    """Where the engine was held against what the step leads to."""
+    return f"the engine's values for eight rules, depths ≤ {_most_blocks(effort)}"
+
+
+def _most_blocks(effort: Effort) -> int:
+    return effort.pick(quick=8, deep=80)
 
 
 def _over_n(rule: ScalingRule) -> ScalingRule:

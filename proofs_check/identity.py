@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
+from functools import partial
 from math import comb, factorial
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
+from expansion.series.algebra import compose
 from expansion.series.composition import composed_orders
 from expansion.series.expansion import Expansion, expand
 from expansion.series.jets import jet_orders
@@ -146,7 +148,19 @@ def _insert(outer: Expansion, series: Array) -> Array:
     return total
 
 
-def _splitting(subject: Halves, effort: Effort) -> Evidence:
+def _composed_terms(tower: Tower, block: int, point: Array, order: int) -> Array:
+    """The orders of the composed expansion, and the output of the tower that it belongs to."""
+    first, second = tower.split(block)
+    whole = compose(expand(first, order), expand(second, order))
+    assert whole.tower is not None
+    return np.stack([*whole.orders(point), whole.tower(point)])
+
+
+def _terms_and_output(tower: Tower, point: Array, order: int) -> Array:
+    return np.stack([*expand(tower, order).orders(point), tower(point)])
+
+
+def _splitting(subject: Halves, effort: Effort, whole: Orders | None = None) -> Evidence:
     order = 3
 
     @st.composite
@@ -157,8 +171,8 @@ def _splitting(subject: Halves, effort: Effort) -> Evidence:
     def counterexample(case: tuple[Tower, int, Array]) -> str | None:
         tower, block, point = case
         claimed = subject(tower, block, point, order)
-        true = expand(tower, order).orders(point)
-        return _compare(claimed, true, order, tower=tower, block=block, point=point)
+        true = (whole or _summed)(tower, point, order)
+        return _compare(claimed, true, len(true) - 1, tower=tower, block=block, point=point)
 
     reach = f"quadratic towers split anywhere, orders ≤ {order}"
     return sample(places(), counterexample, effort, name="split", number=45, reach=reach)
@@ -304,6 +318,35 @@ CHECKS: tuple[Check[Any], ...] = (
             "the second half first": _swapped,
             "the block of the split in both halves": _overlapping,
             "halves added instead of composed": _added,
+        },
+    ),
+    Check(
+        "E4",
+        "composed terms of split towers, and their tower",
+        partial(_splitting, whole=_terms_and_output),
+        _composed_terms,
+        {
+            "the second half first": lambda tower, block, point, order: _composed_terms(
+                Tower(
+                    tower.branches[block:] + tower.branches[:block],
+                    tower.scales[block:] + tower.scales[:block],
+                ),
+                tower.depth - block,
+                point,
+                order,
+            ),
+            "scales of the other half": lambda tower, block, point, order: _composed_terms(
+                Tower(tower.branches, tower.scales[block:] + tower.scales[:block]),
+                block,
+                point,
+                order,
+            ),
+            "the output of the second half alone": lambda tower, block, point, order: np.stack(
+                [
+                    *_composed_terms(tower, block, point, order)[:-1],
+                    tower.split(block)[1](point),
+                ]
+            ),
         },
     ),
     Check(

@@ -19,7 +19,7 @@ most K different numbers. Renumbering blocks by a strictly increasing map sends 
 to strict labellings and equal subtrees to equal ones, so it carries the step for one tree into
 the step for the other, with the scales renumbered too. Every case is therefore a renumbered case
 with labels 1..K, and n + 1 ≤ K exhausts them. The implementation under test must respect the
-renumbering: that is compared at order K − 1 for every choice of blocks out of K + 1.
+renumbering: that is compared for every choice of blocks out of K + 1.
 
 **Why one set of scales is enough.** A coefficient is a product of scales times a rational number
 whose numerator and denominator have no prime factor above K (multiplicities are at most K). With
@@ -63,7 +63,7 @@ from proofs_check.mistakes import (
     terms,
 )
 
-__all__ = ["CHECKS", "taylor_insertion"]
+__all__ = ["CHECKS", "order_polynomial_steps", "taylor_insertion"]
 
 AnyTree = TypeVar("AnyTree", Tree, LabelledTree)
 _Monomial = tuple[int, ...]  # which trees, as positions in a sorted list
@@ -136,9 +136,9 @@ def _labelled(subject: Coefficients, effort: Effort) -> Evidence:
                 true[LabelledTree(n + 1, children)] = scales[n] * value
             yield from _compare(after, true, scales)
             before = after
-        yield from _renumbered(subject, order - 1, order + 1)
+        yield from _renumbered(subject, order, order + 1)
 
-    reach = f"every depth and scales, orders ≤ {order}"
+    reach = f"every depth and scales, orders ≤ {order}; the engine's terms at depths ≤ {order + 1}"
     return exhaust(cases(), Verdict.PROVED, reach)
 
 
@@ -176,9 +176,9 @@ def _forests(subject: Coefficients, effort: Effort) -> Evidence:
             inserted = taylor_insertion(inner, order)
             true = {Forest(trees): value for trees, value in inserted.items()}
             yield from _compare(subject(tower, order), true, scales)
-        yield from _renumbered(subject, order - 1, order + 1)
+        yield from _renumbered(subject, order, order + 1)
 
-    reach = f"every depth and scales, orders ≤ {order}"
+    reach = f"every depth and scales, orders ≤ {order}; the engine's terms at depths ≤ {order + 1}"
     return exhaust(cases(), Verdict.PROVED, reach)
 
 
@@ -227,7 +227,8 @@ def _tied(subject: TiedPolynomials, effort: Effort) -> Evidence:
 OrderPolynomial = Callable[[Tree], fmpq_poly]
 
 
-def _order_polynomials(subject: OrderPolynomial, effort: Effort) -> Evidence:
+def order_polynomial_steps(subject: OrderPolynomial, effort: Effort) -> Evidence:
+    """Whether polynomials take the steps of the strict order polynomials, from 0."""
     order = effort.pick(quick=6, deep=9)
 
     def cases() -> Iterator[str | None]:
@@ -304,7 +305,7 @@ CHECKS: tuple[Check[Any], ...] = (
     Check(
         "E3",
         "order polynomials by their difference in n",
-        _order_polynomials,
+        order_polynomial_steps,
         order_polynomial,
         {
             "labels ≤ instead of <": _weak,

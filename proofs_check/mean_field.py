@@ -1,6 +1,6 @@
 r"""Mean field: the maps of energy, correlation and gradient, against enclosed integrals (G7).
 
-**Moments** of seven activations under one normal number, **kernels** of two, each an integral that
+**Moments** of eight activations under one normal number, **kernels** of two, each an integral that
 is enclosed (:mod:`~proofs_check.quadrature`) and never computed by the code under test. At c = 1
 the kernel must give the moments back: correlation one is a fixed point of every map.
 
@@ -47,7 +47,8 @@ Pair = Callable[[str, float, float], tuple[float, float]]
 Blocks = Callable[[Setting, str, int, float], list[float]]
 Spread = Callable[[Setting, str, int, int], float]
 
-_NAMES = ("energy", "mean", "slope", "fourth")
+_NAMES = ("energy", "mean", "slope", "fourth", "third", "gate")
+_GATED = (*HOMOGENEOUS, "gelu", "silu")  # φ(u)/u is elementary
 _MIXED = ("tanh", "silu")
 _ERRORS = 5.0
 
@@ -67,18 +68,20 @@ def _moments(subject: Moment, effort: Effort) -> Evidence:
         for branch in BRANCHES:
             for h in variances:
                 for name in _NAMES:
+                    if name == "gate" and branch not in _GATED:
+                        continue
                     true = true_moment(branch, name, h)
                     allowance = arb("1e-11") * (1 + abs(true))
                     given = {"branch": branch, "name": name, "variance": h}
                     yield near(subject(branch, name, h), true, allowance, **given)
 
-    reach = f"seven activations, four moments, variances to {max(variances):g}, in balls"
+    reach = f"eight activations, six moments, variances to {max(variances):g}, in balls"
     return exhaust(cases(), Verdict.EXHAUSTED, reach)
 
 
 def _few_nodes(branch: str, name: str, variance: float) -> float:
     """Gauss–Hermite with twenty nodes: blind to what is narrower than the normal law."""
-    if branch not in ("tanh", "erf"):
+    if branch not in ("tanh", "erf") or name == "third":
         return _moment(branch, name, variance)
     nodes, weights = np.polynomial.hermite_e.hermegauss(20)
     phi = ACTIVATIONS[branch]
@@ -102,6 +105,10 @@ _WRONG_MOMENTS: dict[str, Moment] = {
     "mean of |φ|": lambda b, n, h: (
         sqrt(_moment(b, "energy", h)) if n == "mean" else _moment(b, n, h)
     ),
+    "gate for its square": lambda b, n, h: (
+        sqrt(_moment(b, n, h)) if n == "gate" else _moment(b, n, h)
+    ),
+    "fourth for third": lambda b, n, h: _moment(b, "fourth" if n == "third" else n, h),
 }
 
 
@@ -125,7 +132,7 @@ def _pairs(subject: Pair, effort: Effort) -> Evidence:
                         yield near(one, value, times * size * (1 + 1 / arb(h)), **given)
 
     reach = (
-        f"seven activations, correlations to 0.4 and 1, variances to {max(variances):g}, in balls"
+        f"eight activations, correlations to 0.4 and 1, variances to {max(variances):g}, in balls"
     )
     return exhaust(cases(), Verdict.EXHAUSTED, reach)
 
@@ -155,10 +162,15 @@ _SCALE = "0.5"
 
 
 def _field(setting: Setting, rule: str, depth: int, correlation: float) -> list[float]:
-    """ln q_n/q_0, c_n, overlap and ln of the gradient's growth."""
+    """ln q_n/q_0, c_n, overlap and ln of the gradient's growth, from block 1 and from block 2."""
     found = mean_field(setting, rule, depth, correlation=correlation)
-    gradient = found.log_gradient
-    return [found.log_energy, float(found.correlation or 0.0), float(found.overlaps[-1]), gradient]
+    gradients = [found.log_gradient, float(found.log_gradients[1])]
+    return [
+        found.log_energy,
+        float(found.correlation or 0.0),
+        float(found.overlaps[-1]),
+        *gradients,
+    ]
 
 
 def _blocks(subject: Blocks, effort: Effort) -> Evidence:
@@ -185,7 +197,7 @@ def _blocks(subject: Blocks, effort: Effort) -> Evidence:
                         if value is not None:
                             yield near(one, value, size, **given)
 
-    reach = f"seven activations, five kinds of blocks, biases, depths 1 and {depth}, in balls"
+    reach = f"eight activations, five kinds of blocks, biases, depths 1 and {depth}, in balls"
     return exhaust(cases(), Verdict.EXHAUSTED, reach)
 
 
@@ -199,7 +211,8 @@ def _carried(
     step, weight, bias = arb(scale), arb(1.5), arb(0.5)
     start = arb(setting.input_energy)
     s, q = setting.overlap * start.sqrt(), start
-    back, p = arb(0), None if correlation is None else arb(correlation) * start
+    back, later = arb(0), arb(0)  # through all blocks, and through all but the first
+    p = None if correlation is None else arb(correlation) * start
     for block in range(depth):
         given = arb(1) if setting.block == "pre-norm" else q
         h: Any = given if setting.block == "activation-first" else weight * given + bias
@@ -213,13 +226,15 @@ def _carried(
         if p is not None:
             c = p / h if setting.block == "activation-first" else (weight * p + bias) / h
             p += 2 * step * s * mean + step**2 * _closed(_cross(setting, float(h), c), setting)
-        back += (1 + step**2 * chi / (q if setting.block == "pre-norm" else 1)).log()
+        factor = (1 + step**2 * chi / (q if setting.block == "pre-norm" else 1)).log()
         q += 2 * step * s * mean + step**2 * _closed(energy, setting)
         s += step * mean
         if setting.block == "post-norm":
-            back -= q.log()
+            factor -= q.log()
             p, s, q = None if p is None else p / q, s / q.sqrt(), arb(1)
-    return [(q / start).log(), None if p is None else p / q, s / q.sqrt(), back]
+        back += factor
+        later += factor if block else 0
+    return [(q / start).log(), None if p is None else p / q, s / q.sqrt(), back, later]
 
 
 def _cross(setting: Setting, h: float, c: arb) -> arb:
@@ -238,7 +253,13 @@ def _no_cross_term(setting: Setting, rule: str, depth: int, correlation: float) 
 def _energy_backwards(setting: Setting, rule: str, depth: int, correlation: float) -> list[float]:
     """The gradient taken to grow as the signal does."""
     found = _field(setting, rule, depth, correlation)
-    return [*found[:3], found[0]]
+    return [*found[:3], found[0], found[4]]
+
+
+def _one_gradient(setting: Setting, rule: str, depth: int, correlation: float) -> list[float]:
+    """Every block's backward factor taken to be the same."""
+    found = _field(setting, rule, depth, correlation)
+    return [*found[:4], found[3] * (depth - 1) / depth]
 
 
 _WRONG_BLOCKS: dict[str, Blocks] = {
@@ -246,6 +267,7 @@ _WRONG_BLOCKS: dict[str, Blocks] = {
     "λ for λ²": lambda s, rule, n, c: _field(s, str(sqrt(float(rule))), n, c),
     "no cross term with the mean": _no_cross_term,
     "gradient as energy": _energy_backwards,
+    "one backward factor for all blocks": _one_gradient,
     "depth off by one": lambda s, rule, n, c: _field(s, rule, n + 1, c),
     "the norm in front forgotten": lambda s, rule, n, c: _field(
         replace(s, block="pre-activation") if s.block == "pre-norm" else s, rule, n, c
@@ -258,28 +280,42 @@ _WRONG_BLOCKS: dict[str, Blocks] = {
 
 def _variance(setting: Setting, rule: str, depth: int, width: int) -> float:
     """Of ln ‖x_n‖² over draws of the weights."""
-    found = mean_field(setting, rule, depth, width=width, dimension=width)
+    found = mean_field(setting, rule, depth, width=width, dimension=_dimension(width))
     return float(found.variances[-1])
+
+
+def _dimension(width: int) -> int:
+    """Of the signal: another number than the width, so that the two cannot be mixed up."""
+    return 2 * width // 3
 
 
 def _fluctuation(subject: Spread, effort: Effort) -> Evidence:
     """The deviation of drawn towers, up to its standard error and the next order in 1/width."""
     number, trials = effort.samples(45), 400
     random = effort.random("fluctuation")
-    reach = f"widths 64 to 192, depths ≤ 6, {trials} draws each, within {_ERRORS:g} standard errors"
+    sizes = f"three kinds of blocks, widths 64 to 192, depths ≤ 6, {trials} draws each"
+    reach = f"{sizes}, within {_ERRORS:g} standard errors"
     for case in range(1, number + 1):
-        setting = Setting(random.choice(("relu", "linear", "leaky-relu")))
+        kind = random.choice(("pre-activation", "post-activation", "activation-first"))
+        setting = Setting(random.choice(("relu", "linear", "leaky-relu")), kind)
         rule, depth = random.choice(("1", "0.5", "1/sqrt(n)")), random.randrange(1, 7)
         width, seed = random.choice((64, 128, 192)), random.randrange(2**32)
         found = simulate(
-            rule, depth, setting=setting, dimension=width, width=width, trials=trials, seed=seed
+            rule,
+            depth,
+            setting=setting,
+            dimension=_dimension(width),
+            width=width,
+            trials=trials,
+            seed=seed,
         )
         deviation, error = found.log_deviation or 0.0, found.log_deviation_error or 0.0
         claimed = sqrt(subject(setting, rule, depth, width))
         # What is left out is of relative size 1/width for each block, and grows with the variance.
         allowance = _ERRORS * error + deviation * (4 / width + claimed**2)
         if abs(deviation - claimed) > allowance:
-            given = {"branch": setting.branch, "rule": rule, "depth": depth, "width": width}
+            given = {"branch": setting.branch, "block": kind, "rule": rule, "depth": depth}
+            given["width"] = width
             shown = difference(claimed, deviation, **given, seed=seed)
             return Evidence(Verdict.REFUTED, reach, case, effort.seed, shown)
     return Evidence(Verdict.SAMPLED, reach, number, effort.seed)

@@ -28,7 +28,7 @@ from proofs_check.evidence import Evidence, Verdict, difference, exhaust
 from proofs_check.generalization import EIGHTHS, SIZES, at_most, entry_sum, squared_norm
 from proofs_check.sampling import sample
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "norm_of_two"]
 
 Surrogate = Callable[[Any], Any]
 Errors = Callable[[list[float], list[int]], tuple[float, float, float]]
@@ -117,7 +117,7 @@ def _certified(subject: Certificate, effort: Effort) -> Evidence:
             for matrix, gates in zip(inside, chosen, strict=True):
                 moved = matrix.T @ jacobian
                 jacobian = jacobian + theta * np.array(gates, dtype=object)[:, None] * moved
-            norm = _norm_of_two(jacobian)
+            norm = norm_of_two(jacobian)
             if not at_most(norm.log() if norm > 0 else arb(-1000), log):
                 given = {"centres": centres, "weights": inside, "theta": theta, "tau": tau}
                 return difference(math.exp(log), float(norm.mid()), gates=list(chosen), **given)
@@ -131,8 +131,18 @@ def _certificate(weights: list[Array], theta: float, tau: float) -> float:
     return interlayer_certificate(weights, theta, tau).log_product
 
 
-def _norm_of_two(matrix: Array) -> arb:
-    """‖A‖₂ of a two-by-two matrix, from its trace and determinant."""
+def _exponential(weights: list[Array], theta: float, tau: float) -> float:
+    return interlayer_certificate(weights, theta, tau).log_exponential
+
+
+def norm_of_two(matrix: Array) -> arb:
+    """‖A‖₂ of a two-by-two matrix, from its trace and determinant.
+
+    Examples
+    --------
+    >>> norm_of_two(np.array([[Fraction(3), Fraction(0)], [Fraction(0), Fraction(-4)]]))
+    4.00000000000000
+    """
     trace = squared_norm(matrix)
     determinant = matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]
     inner = ball(trace * trace - 4 * determinant * determinant).nonnegative_part()
@@ -206,6 +216,19 @@ def _both_signs_together(network: ResidualClassifier, x: Array, tau: float) -> f
     return max(0.0, float((reach - np.cumsum(values)).max()))
 
 
+_WRONG_CERTIFICATES: dict[str, Certificate] = {
+    "τ forgotten": _wrong_certificate(
+        lambda norms, theta, tau: sum(math.log1p(theta * norm) for norm in norms)
+    ),
+    "first order": _wrong_certificate(
+        lambda norms, theta, tau: math.log1p(theta * sum(norm + tau for norm in norms))
+    ),
+    "the last layer left out": _wrong_certificate(
+        lambda norms, theta, tau: sum(math.log1p(theta * (n + tau)) for n in norms[:-1])
+    ),
+    "spectral radius for norm": _spectral_radius,
+}
+
 CHECKS: tuple[Check[Any], ...] = (
     Check(
         "B4",
@@ -236,24 +259,8 @@ CHECKS: tuple[Check[Any], ...] = (
             "labels forgotten": lambda f, y: _errors(f, [1] * len(y)),
         },
     ),
-    Check(
-        "B4",
-        "certificate never crossed",
-        _certified,
-        _certificate,
-        {
-            "τ forgotten": _wrong_certificate(
-                lambda norms, theta, tau: sum(math.log1p(theta * norm) for norm in norms)
-            ),
-            "first order": _wrong_certificate(
-                lambda norms, theta, tau: math.log1p(theta * sum(norm + tau for norm in norms))
-            ),
-            "the last layer left out": _wrong_certificate(
-                lambda norms, theta, tau: sum(math.log1p(theta * (n + tau)) for n in norms[:-1])
-            ),
-            "spectral radius for norm": _spectral_radius,
-        },
-    ),
+    Check("B4", "certificate never crossed", _certified, _certificate, _WRONG_CERTIFICATES),
+    Check("B4", "its exponential never crossed", _certified, _exponential, _WRONG_CERTIFICATES),
     Check(
         "B4",
         "worst change of the last layer",

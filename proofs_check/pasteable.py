@@ -18,6 +18,7 @@ import sympy
 from flint import fmpq, fmpq_poly
 from sympy.printing.str import StrPrinter
 
+from expansion.bounds.neural_ode_class import TowerClass
 from expansion.errors import InputError
 from expansion.towers.architectures.architecture import Architecture
 from expansion.towers.architectures.edge import Edge
@@ -44,6 +45,7 @@ _HOMES = {
         "ScalingRule",
         "SymbolicBranch",
         "Tower",
+        "TowerClass",
         "Tree",
     ),
     "expansion.towers.architectures.architecture": ("Architecture",),
@@ -110,13 +112,15 @@ def source(value: Any) -> str:
 @source.register(int)
 @source.register(str)
 @source.register(Tree)
+@source.register(TowerClass)
 def _as_repr(value: object) -> str:
     return repr(value)
 
 
 @source.register
 def _float(value: float) -> str:
-    return repr(value) if isfinite(value) else f"float('{value}')"
+    # Of NumPy too, whose own form is no name in the program.
+    return repr(float(value)) if isfinite(value) else f"float('{value}')"
 
 
 @source.register

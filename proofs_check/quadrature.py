@@ -26,7 +26,7 @@ from expansion.growth.units import HOMOGENEOUS, LEAKY_SLOPE
 
 __all__ = ["BITS", "BRANCHES", "normal_mean", "true_moment", "true_pair"]
 
-BRANCHES = ("linear", "relu", "leaky-relu", "tanh", "erf", "gelu", "silu")
+BRANCHES = ("linear", "relu", "leaky-relu", "tanh", "erf", "sin", "gelu", "silu")
 """The activations with enclosed means."""
 
 BITS = 100
@@ -37,7 +37,7 @@ _TAIL = arb(0, "1e-55")
 _TOLERANCE = arb(2) ** -80
 _DEGREE = 30
 
-_ODD = ("tanh", "erf")
+_ODD = ("tanh", "erf", "sin")
 _Function = Callable[[acb], acb]
 _LEAK = acb(LEAKY_SLOPE)
 
@@ -71,6 +71,7 @@ _PARTS: dict[str, tuple[_Function, _Function, _Function, _Function]] = {
         lambda u: 2 * (-u * u).exp() / acb.pi().sqrt(),
         lambda u: 2 * (-u * u).exp() / acb.pi().sqrt(),
     ),
+    "sin": (acb.sin, acb.sin, acb.cos, acb.cos),
     "gelu": (
         lambda u: u * _erf_part(u),
         lambda u: u * _erf_part(u),
@@ -84,6 +85,10 @@ _PARTS: dict[str, tuple[_Function, _Function, _Function, _Function]] = {
         _silu_slope,
     ),
 }
+
+
+# φ(u)/u; of lines that meet at 0 it is the slope.
+_GATES: dict[str, _Function] = {"gelu": _erf_part, "silu": _logistic}
 
 
 def normal_mean(left: _Function, right: _Function) -> arb:
@@ -123,12 +128,20 @@ def _known(branch: str, name: str, variance: Any) -> arb:
         return _mean_of(branch, h, lambda f, _, z: f) / h.sqrt()
     if name == "slope":
         return _mean_of(branch, h, lambda f, g, z: g * g)
+    if name == "gate":
+        low, high = (_GATES.get(branch, slopes) for slopes in _PARTS[branch][2:])
+        spread = acb(h.sqrt())
+        return normal_mean(lambda z: low(spread * z) ** 2, lambda z: high(spread * z) ** 2)
     second = _known(branch, "energy", variance) * h
+    if name == "third":
+        return _mean_of(branch, h, lambda f, _, z: f**3) / second ** arb("1.5")
     return _mean_of(branch, h, lambda f, _, z: f**4) / second**2
 
 
 def true_moment(branch: str, name: str, variance: float | arb) -> arb:
-    """The moments of :mod:`expansion.growth.moments`: energy, mean, slope, fourth.
+    """The moments of :mod:`expansion.growth.moments`: energy, mean, slope, gate, fourth, third.
+
+    The gate φ(u)/u is elementary for lines that meet at 0, gelu and silu; others have none here.
 
     Examples
     --------
@@ -144,8 +157,8 @@ def true_moment(branch: str, name: str, variance: float | arb) -> arb:
 def _hermite_squares(branch: str, variance: float) -> tuple[arb, ...]:
     """a_0², …, a_K² of a smooth activation.
 
-    tanh and erf are odd, gelu and silu are u/2 and an even rest: every second a_k is 0, and for
-    the others two halves of the integral are equal.
+    tanh, erf and sin are odd, gelu and silu are u/2 and an even rest: every second a_k is 0, and
+    for the others two halves of the integral are equal.
     """
     h = arb(variance)
     spread = acb(h.sqrt())

@@ -91,7 +91,8 @@ def _normalised(subject: Energy, effort: Effort) -> Evidence:
             true = to_fraction(q(fmpq(depth - 1)))
             yield difference(subject(_BATCHNORM, depth), true, rule=_BATCHNORM, depth=depth)
 
-    return exhaust(cases(), Verdict.PROVED, "every depth n and state")
+    reach = f"every depth n and state; the engine's values at depths ≤ {values + 1}, 60 and 1000"
+    return exhaust(cases(), Verdict.PROVED, reach)
 
 
 def _stirling(subject: SpectrumOf, effort: Effort) -> Evidence:

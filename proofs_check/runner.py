@@ -19,9 +19,14 @@ from proofs_check import (
     aligned,
     architectures,
     capacity,
+    class_bounds,
+    classifiers,
     complexity,
+    correlated,
     counting,
+    floats,
     flow,
+    frozen,
     gates,
     generalization,
     growth,
@@ -29,11 +34,16 @@ from proofs_check import (
     induction,
     mean_field,
     near_start,
+    one_dimension,
+    path_laws,
     paths,
     positive,
+    printed,
     remainder,
     rules,
+    slopes,
     subnetworks,
+    tables,
     worst_case,
 )
 from proofs_check.check import Check, Effort, examine
@@ -47,24 +57,34 @@ __all__ = ["CHECKS", "Report", "Result", "Sabotage", "checks_of", "run", "verdic
 _FAMILIES = (
     induction,
     identity,
+    one_dimension,
+    floats,
     algebra,
     flow,
+    tables,
     paths,
     gates,
     subnetworks,
     counting,
     architectures,
+    path_laws,
     growth,
+    printed,
     aligned,
+    correlated,
     rules,
     positive,
     mean_field,
+    frozen,
     worst_case,
     remainder,
     capacity,
+    slopes,
     complexity,
     generalization,
+    class_bounds,
     near_start,
+    classifiers,
 )
 _ORDER = list(CLAIMS)
 CHECKS: tuple[Check[Any], ...] = tuple(
@@ -88,8 +108,8 @@ def checks_of(claims: Iterable[str] | None = None) -> list[Check[Any]]:
 
     Examples
     --------
-    >>> [check.name for check in checks_of(["E5"])]
-    ['jets against terms']
+    >>> [check.name for check in checks_of(["C1"])]
+    ["Pascal's identity in n", 'weights multiplied out']
     """
     wanted = set(claim_ids(claims))
     return [check for check in CHECKS if check.claim in wanted]

@@ -113,7 +113,7 @@ def test_text(formula):
         ("formula = 'x + λ Σ_{i} f_i'", "formula: where it stops; got no O(λ^k)"),
         ("formula = 'x + … 3 more + O(λ²)'", "every term spelled out"),
         ("[growth]\n", "a law in [growth]"),
-        ("[growth]\nenergy = '(1+m)^n'", "names among n, lambda, L; got m"),
+        ("[growth]\nenergy = '(1+m)^n'", "names among n, lambda; got m"),
         ("[growth]\nenergy = '2^(n^2)'", "exponents up to 64"),
         ("[growth]\nenergy = '2^99999'", "exponents up to 64"),
         ("[growth]\nenergy = '1/0'", "a divisor that is not 0"),

@@ -5,7 +5,7 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expansion import ScalingRule
+from expansion import InputError, ScalingRule
 from expansion.growth.energy import exact_energy
 from proofs_check.evidence import Verdict
 from proofs_check.formula.arithmetic import parse_arithmetic
@@ -53,6 +53,7 @@ def test_true_laws_are_proved(rule, laws):
         ("1/sqrt(n)", {"limit": "1"}),
         ("1/sqrt(n)", {"limit": "infinity"}),
         ("1/n", {"amplitude": "(1+L/n)^n", "limit": "exp(2 L)"}),
+        ("1/n", {"amplitude": "(1+L/n)^n", "limit": "exp(1)"}),  # right at L = 1 only
         ("batchnorm", {"energy": "n"}),
         ("batchnorm", {"energy": "n+1", "mean_order": "n/2"}),
         ("half", {"energy": "2^n"}),
@@ -83,6 +84,27 @@ def test_counterexamples_hold():
 )
 def test_what_is_true_but_beyond_the_prover_is_not_called_proved(rule, law):
     assert judged(rule, energy=law) == {"energy": "INCONCLUSIVE"}
+
+
+def test_a_start_that_is_nearly_right_is_no_induction():
+    assert judged("batchnorm", energy="(n+1) (1 + sqrt(2)/10^30)") == {"energy": "INCONCLUSIVE"}
+
+
+@pytest.mark.parametrize("rule", [None, "1", "batchnorm"])
+def test_a_gain_is_no_part_of_an_energy(rule):
+    with pytest.raises(InputError, match="energy: names among n, lambda; got L"):
+        judged(rule, energy="(n+1) (1+L)")
+
+
+def test_a_limit_that_depends_on_the_gain_is_not_claimed_for_all():
+    laws = judged("half", amplitude="(sqrt(1/2) (1+L))^n", limit="infinity")
+    assert laws == {"amplitude": "PROVED", "limit": "INCONCLUSIVE"}
+
+
+@pytest.mark.parametrize("rule", ["-1/n", "-0.5"])
+def test_aligned_branches_have_scales_of_at_least_0(rule):
+    with pytest.raises(InputError, match="scales of at least 0"):
+        judged(rule, amplitude="(1+L/n)^n")
 
 
 def test_a_convergent_product_has_no_limit_here():

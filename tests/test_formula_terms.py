@@ -34,6 +34,30 @@ def pasted(text):
     return names
 
 
+# --- terms of another order -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("decoder", "order", "right", "wrong"),
+    [
+        (False, 1, "Σ_{i} f_i", "Σ_{i<j} f_j' f_i"),
+        (False, 2, "Σ_{i<j} f_j' f_i", "Σ_{i<j<k} f_k''(f_i, f_j)"),
+        (False, 1, "Σ_{i} f_i", "Σ_{i<j} Σ_{k<l} f_l''(f_k, f_j'f_i)"),
+        (True, 1, "Σ_{i} D' f_i", "Σ_{i<j} D''(f_i, f_j)"),
+    ],
+)
+def test_a_sum_that_small_towers_do_not_see_is_seen(decoder, order, right, wrong):
+    tower = {"decoder": decoder}
+    assert answer(tower=tower, orders={str(order): right}) == "PROVED"
+    evidence = verdict({"tower": tower, "orders": {str(order): f"{right} + 7 {wrong}"}})
+    assert evidence.verdict is Verdict.REFUTED
+    names = pasted(evidence.counterexample)
+    true = composed_orders(names["tower"], names["point"], names["order"])[names["order"]]
+    assert list(true) == list(names["true"]) != list(names["claimed"])
+    whole = f"λ^{order} [ {wrong} ] + O(λ^{order + 1})"
+    assert answer(tower=tower, formula=whole) == "REFUTED"
+
+
 # --- what the engine prints is read back and proved -------------------------------------------
 
 

@@ -12,6 +12,7 @@ from expansion import MLPBranch, Tower
 from expansion.series.gated_paths import gated_orders
 from proofs_check.balls import ball, near
 from proofs_check.gates import _enclosures
+from proofs_check.remainder import _holds
 from proofs_check.strategies import float_towers
 
 
@@ -47,3 +48,12 @@ def test_a_gate_at_zero_is_given_up():
     branch = MLPBranch([[1.0]], [[1.0]], [0.0], [0.0], "tanh")
     with pytest.raises(ArithmeticError, match="too near 0"):
         _enclosures(Tower([branch]), np.array([0.0]))
+
+
+def test_a_bound_is_crossed_attained_or_undecided():
+    assert _holds(arb(2), arb(1))
+    assert not _holds(arb(1), arb(2))
+    assert _holds(arb(1, 2.0**-60), arb(1, 2.0**-60))
+    assert _holds(arb("inf"), arb(1))
+    with pytest.raises(ArithmeticError, match="too wide"):
+        _holds(arb(1, 0.1), arb(1, 0.1))

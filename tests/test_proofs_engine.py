@@ -2,24 +2,36 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from flint import arb
 
+from expansion.bounds import capacity, deviation, slopes
+from expansion.bounds.neural_ode_class import TowerClass
+from expansion.bounds.overparameterized import ResidualClassifier
+from expansion.bounds.tower_majorant import TowerMajorant
 from expansion.growth import (
+    correlated,
+    energy,
     fluctuation,
     mean_field,
     moments,
     pairs,
+    path_lesions,
     path_polynomials,
+    spectrum,
     worst_case,
 )
-from expansion.series import algebra, flow, gated_paths, indexed, subnetworks
+from expansion.series import algebra, fast_jets, flow, gated_paths, indexed, subnetworks
 from expansion.series import lazy_terms as theorem
 from expansion.towers.activations import Activation
 from expansion.towers.scaling import ScalingRule
-from expansion.trees import labelled, order_polynomials
+from expansion.trees import counting, labelled, labelled_bulk, order_polynomials, weights
 from expansion.trees.labelled import LabelledTree
 from expansion.trees.tree import Tree
+from proofs_check import tables
 from proofs_check.evidence import Verdict
 from proofs_check.runner import run
 
@@ -159,11 +171,127 @@ def expectations_doubled(patch):
     patch.setattr(moments, "normal_expectation", wrong)
 
 
+def multisets_told_apart(patch):
+    patch.setattr(counting, "_multiset_exponent", lambda added: added)
+
+
+def grafted_the_wrong_way(patch):
+    right = weights._by_order
+
+    def wrong(table):
+        for order, here, rest, largest in right(table):
+            yield order, here, largest, rest
+
+    patch.setattr(weights, "_by_order", wrong)
+
+
+def arrays_without_symmetry(patch):
+    patch.setattr(labelled_bulk.LabelledTable, "symmetries", lambda table: np.ones(len(table), int))
+
+
+def corrections_in_reverse(patch):
+    right = flow.depth_corrections
+    patch.setattr(flow, "depth_corrections", lambda tree: right(tree)[::-1])
+
+
+def halves_joined_in_reverse(patch):
+    right = algebra._joined
+    patch.setattr(algebra, "_joined", lambda lower, upper, *, tied: right(upper, lower, tied=tied))
+
+
+def compiled_scales_positive(patch):
+    right = fast_jets._through_blas
+
+    def wrong(kernels, plan, scales, series, batch):
+        right(kernels, plan, abs(scales), series, batch)
+
+    patch.setattr(fast_jets, "_through_blas", wrong)
+
+
+def lengths_in_edges(patch):
+    right = path_lesions._moments
+
+    def wrong(architecture, without):
+        total, first = right(architecture, without)
+        return total, first + total
+
+    patch.setattr(path_lesions, "_moments", wrong)
+
+
+def scales_not_squared(patch):
+    patch.setattr(energy, "_squared", lambda rule, depth: rule.floats(depth))
+
+
+def spectrum_of_scales(patch):
+    right = spectrum.log_elementary_symmetric
+    patch.setattr(spectrum, "log_elementary_symmetric", lambda logs, order: right(logs / 2, order))
+
+
+def covariances_on_the_diagonal(patch):
+    right = correlated._corner
+    patch.setattr(correlated, "_corner", lambda rho, scale: right(rho * np.eye(len(rho)), scale))
+
+
+def nothing_beyond_what_is_bounded(patch):
+    patch.setattr(TowerMajorant, "_rests", lambda majorant: ((arb(1), arb(0)),))
+
+
+def decoders_as_identities(patch):
+    right = TowerMajorant._orders
+
+    def wrong(majorant):
+        return right(SimpleNamespace(**{**parts(majorant), "decoder": None}))
+
+    def parts(majorant):
+        return {name: getattr(majorant, name) for name in ("scales", "branches", "order")}
+
+    patch.setattr(TowerMajorant, "_orders", wrong)
+
+
+def slopes_without_turns(patch):
+    patch.setattr(slopes, "_TURNS", {})
+
+
+def last_segment_alone(patch):
+    right = capacity.chain_bounds
+    patch.setattr(capacity, "chain_bounds", lambda factors: right(factors[-32:]))
+
+
+def one_entry_for_all(patch):
+    right = deviation.lipschitz_entropy
+    patch.setattr(
+        deviation, "lipschitz_entropy", lambda d, *sizes: np.asarray(right(d, *sizes)) / d**2
+    )
+
+
+def losses_without_slope(patch):
+    right = TowerClass.log_loss
+    patch.setattr(
+        TowerClass,
+        "log_loss",
+        lambda towers, excess=0.0: (
+            right(replace(towers, loss_slope=1.0), excess)
+            if towers.loss_slope != 1.0
+            else right(towers, excess)
+        ),
+    )
+
+
+def gradients_at_scale_one(patch):
+    right = ResidualClassifier.gradients
+
+    def wrong(network, inputs):
+        return right(ResidualClassifier(network.weights, 1.0, network.readout), inputs)
+
+    patch.setattr(ResidualClassifier, "gradients", wrong)
+
+
 @pytest.fixture
 def fresh_caches():
     caches = [order_polynomials.order_polynomial, order_polynomials._power_sum]
     caches += [flow.euler_logarithm, flow._derivative_power]
     caches += [moments.moment_table, fluctuation.mode_table]
+    caches += [tables._polynomials, tables._weights, tables._all_sizes]
     for cache in caches:
         cache.cache_clear()
     yield
@@ -194,6 +322,23 @@ def fresh_caches():
         (means_of_half_the_law, ["G6", "G7"]),
         (kernels_by_size_alone, ["G7"]),
         (expectations_doubled, ["G7"]),
+        (multisets_told_apart, ["C2"]),
+        (grafted_the_wrong_way, ["E3", "E6"]),
+        (arrays_without_symmetry, ["E1"]),
+        (corrections_in_reverse, ["E6"]),
+        (halves_joined_in_reverse, ["E4"]),
+        (compiled_scales_positive, ["E5"]),
+        (lengths_in_edges, ["C4"]),
+        (scales_not_squared, ["G1", "G4", "G5"]),
+        (spectrum_of_scales, ["G2"]),
+        (covariances_on_the_diagonal, ["G3"]),
+        (nothing_beyond_what_is_bounded, ["B1"]),
+        (decoders_as_identities, ["B1"]),
+        (slopes_without_turns, ["B2"]),
+        (last_segment_alone, ["B2"]),
+        (one_entry_for_all, ["B3"]),
+        (losses_without_slope, ["B3"]),
+        (gradients_at_scale_one, ["B4"]),
     ],
 )
 def test_wrong_engines_are_caught(monkeypatch, fresh_caches, sabotage, claims):

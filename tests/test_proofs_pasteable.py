@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import sympy
 from flint import fmpq, fmpq_poly
@@ -16,6 +17,7 @@ from expansion import (
     ScalingRule,
     SymbolicBranch,
     Tower,
+    TowerClass,
     Tree,
     expand,
 )
@@ -43,6 +45,16 @@ def pasted(text):
 
 def read_back(value):
     return pasted(program({"value": value}))["value"]
+
+
+def test_floats_of_numpy_are_floats():
+    assert source(np.float64(0.5)) == "0.5"
+    assert read_back([np.float64(0.25), np.float64("inf")]) == [0.25, float("inf")]
+
+
+def test_classes_of_towers_are_read_back():
+    towers = TowerClass(2, 0.5, 0.5, activation=1.0, input_radius=1.0, target_radius=0.0, depth=3)
+    assert read_back(towers) == towers
 
 
 def polynomial(coefficients):

@@ -277,12 +277,10 @@ def _laws(given: Mapping[str, Any]) -> dict[str, sympy.Expr]:
         raise InputError("a law in [growth]", "none", 'write e.g. energy = "(1+λ^2)^n"')
     if "limit" in given and "amplitude" in given and "energy" in given:
         raise InputError("the limit of one law", "energy and amplitude", "use two files")
-    letters = ["n", "lambda", "L"]
+    own = {"amplitude": ["L"], "spectrum": ["k"]}
     laws = {}
     for name, text in given.items():
-        names = {letter: sympy.Symbol(letter) for letter in letters}
-        if name == "spectrum":
-            names["k"] = sympy.Symbol("k")
+        names = {letter: sympy.Symbol(letter) for letter in ("n", "lambda", *own.get(name, []))}
         if name == "limit":
             names = {"infinity": sympy.oo, "L": sympy.Symbol("L")}
         laws[name] = parse_arithmetic(text, names, name)

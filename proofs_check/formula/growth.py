@@ -59,6 +59,8 @@ def judge_law(candidate: Candidate, name: str) -> Evidence:
         raise InputError("one λ, or a rule, for a law", tower.rule.text, 'write rule = "lambda"')
     if tower.depth is None and tower.rule.listed is not None:
         raise InputError("a rule for every depth", tower.rule.text, "give the depth")
+    if "amplitude" in candidate.laws and _has_negative_scale(tower):
+        raise InputError("scales of at least 0 for an amplitude", tower.rule.text, "turn the sign")
     if name == "limit":
         return _judge_limit(candidate)
     if name == "spectrum":
@@ -85,6 +87,13 @@ def judge_law(candidate: Candidate, name: str) -> Evidence:
         if tower.depth is not None:
             break
     return Evidence(Verdict.INCONCLUSIVE, f"{reach}: true wherever it was tried, but {why}", seen)
+
+
+def _has_negative_scale(tower: TowerKind) -> bool:
+    rule = tower.rule
+    if rule.symbolic:
+        return False
+    return any(scale < 0 for scale in (rule.listed or (rule.coefficient,)))
 
 
 def _about(tower: TowerKind) -> str:
@@ -131,7 +140,7 @@ def _engine(name: str, rule: ScalingRule, depth: int, order: int, gain: Fraction
         return sum((sympy.sympify(s / (1 + s)) for s in rule.squares(depth)), sympy.Integer(0))
     factor = sympy.sqrt(sympy.sympify(rule.block_factor_squared))
     return prod(
-        (factor * (1 + abs(sympy.sympify(s)) * sympy.sympify(gain)) for s in rule.scales(depth)),
+        (factor * (1 + sympy.sympify(s) * sympy.sympify(gain)) for s in rule.scales(depth)),
         start=sympy.Integer(1),
     )
 
@@ -185,7 +194,6 @@ def _choose(order: int) -> Any:
 def _definition(name: str, rule: ScalingRule, depth: int, order: int) -> Any:
     """The law's truth at one depth, with λ and 𝓛 as symbols."""
     scales = [sympy.sympify(s) for s in rule.scales(depth)]
-    scales = scales if rule.symbolic else [abs(s) for s in scales]
     factor = sympy.sympify(rule.block_factor_squared)
     if name == "energy":
         return sympy.expand(prod((factor * (1 + s**2) for s in scales), start=sympy.Integer(1)))
@@ -203,7 +211,9 @@ def _definition(name: str, rule: ScalingRule, depth: int, order: int) -> Any:
 
 
 def _by_induction(law: sympy.Expr, name: str, order: int, rule: ScalingRule) -> bool:
-    """The step from n to n + 1, the start being among the depths that were tried."""
+    """The step from n to n + 1, and the start, exactly."""
+    if sympy.cancel(sympy.expand(law.subs(N, 1) - _definition(name, rule, 1, order))) != 0:
+        return False
     scale = _power_of(N + 1, rule)
     factor = sympy.sympify(rule.block_factor_squared)
     following = law.subs(N, N + 1)
@@ -227,24 +237,25 @@ def _judge_limit(candidate: Candidate) -> Evidence:
         raise InputError("a rule, and depth n, for a limit", rule.text, 'write e.g. rule = "1/n"')
     claimed = candidate.laws["limit"]
     what = "amplitude" if coherent else "energy"
-    reach = f"the limit of the {what} as n grows, scales {rule.text}"
+    reach = f"the limit of the {what} as n grows, scales {rule.text}{', L > 0' * coherent}"
     true = _limit(rule, coherent=coherent)
     if true is None:
-        why = f"{reach}: a convergent product without a closed form here"
+        why = f"{reach}: no closed form that holds {'for every L' if coherent else 'here'}"
         return Evidence(Verdict.INCONCLUSIVE, why, 0)
     if claimed.free_symbols - true.free_symbols:
         raise InputError("limit: a number", claimed, "write e.g. exp(1), 1 or infinity")
     if claimed == true or (claimed.is_finite and sympy.expand(claimed - true) == 0):
         return Evidence(Verdict.PROVED, reach, 1)
-    shown = [float(value.subs(_GAIN, 1)) for value in (claimed, true)]
-    found = difference(*shown, rule=rule, **({"gain": 1} if coherent else {}))
-    if found is None:
-        return Evidence(Verdict.INCONCLUSIVE, f"{reach}: equal to the last digit only", 0)
-    return Evidence(Verdict.REFUTED, reach, 1, counterexample=found)
+    for gain in (1, 2) if coherent else (1,):
+        shown = [float(value.subs(_GAIN, gain)) for value in (claimed, true)]
+        found = difference(*shown, rule=rule, **({"gain": gain} if coherent else {}))
+        if found is not None:
+            return Evidence(Verdict.REFUTED, reach, 1, counterexample=found)
+    return Evidence(Verdict.INCONCLUSIVE, f"{reach}: equal to the last digit only", 0)
 
 
 def _limit(rule: ScalingRule, *, coherent: bool) -> Any:
-    """Of Π s²(1 + λ_l²), or of Π s(1 + λ_l 𝓛); None where it is not known here."""
+    """Of Π s²(1 + λ_l²), or of Π s(1 + λ_l 𝓛) for every 𝓛 > 0; None where it is not known here."""
     factor = sympy.sympify(rule.block_factor_squared)
     power = rule.exponent if coherent else 2 * rule.exponent
     c = sympy.sympify(abs(rule.coefficient))
@@ -255,8 +266,10 @@ def _limit(rule: ScalingRule, *, coherent: bool) -> Any:
         if power != 0:
             return None
         block = sympy.sqrt(factor) * (1 + added) if coherent else factor * (1 + added)
-        if block == 1 or not block.is_number:
-            return sympy.Integer(1) if block == 1 else sympy.oo
+        if not block.is_number:
+            return sympy.oo if factor >= 1 else None  # a large gain outweighs the factor
+        if block == 1:
+            return sympy.Integer(1)
         return sympy.oo if block > 1 else sympy.Integer(0)
     if power > -1 or (power == -1 and rule.base == "block"):
         return sympy.oo

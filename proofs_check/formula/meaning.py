@@ -4,8 +4,8 @@ A formula is a sum of scalars times elementary differentials. A sum over block n
 :math:`\sum_{i<j} f_j' f_i`, stands for one term for each choice of numbers that satisfies its
 conditions; its letters must all occur in every one of its terms. Then a formula with letters only
 claims the same for two terms that an increasing renumbering of the blocks carries into one
-another, and what it claims at depth K tells what it claims of every term of order ≤ K at every
-depth: a term of order K uses at most K different blocks.
+another, and what it claims at depth K tells what it claims at every depth of every term with at
+most K different blocks. A sum over r letters is empty at depths below r, so K is at least that.
 
 The power of λ is kept apart from the term: λ f′f is a claim about order 1.
 """
@@ -39,7 +39,7 @@ from proofs_check.formula.syntax import (
     Vertex,
 )
 
-__all__ = ["DEPTH", "START", "Claims", "Reader"]
+__all__ = ["DEPTH", "START", "Claims", "Reader", "most_letters"]
 
 DEPTH = sympy.Symbol("n")
 START = "x"
@@ -279,6 +279,27 @@ def _used(node: Node) -> set[str]:
         case Total(_, _, body):
             return _used(body)
     return set()
+
+
+def most_letters(node: Node) -> int:
+    """The largest number of letters that a term of the formula is summed over.
+
+    Examples
+    --------
+    >>> from proofs_check.formula.parsing import parse_formula
+    >>> most_letters(parse_formula("Σ_{i} f_i + ½ Σ_{i<j} f_j' f_i", "order 2").root)
+    2
+    """
+    match node:
+        case Sum(parts):
+            return max(map(most_letters, parts))
+        case Product(left, right):
+            return max(most_letters(left), most_letters(right))
+        case Quotient(left, _):
+            return most_letters(left)
+        case Total(letters, _, body):
+            return len(letters) + most_letters(body)
+    return 0
 
 
 def _added(values: Iterator[_Value]) -> _Value:

@@ -5,8 +5,9 @@ each), so a formula is right for all branches exactly if every coefficient is. T
 with the engine's as exact numbers, or polynomials in n.
 
 *Every depth, untied*: sums over letters claim the same for renumbered terms (:mod:`.meaning`), and
-so do the true coefficients; a term of order ≤ K uses at most K blocks, so that depth K has them
-all. *Every depth, tied*: equal polynomials in n. *Branches of degree d*: a term with a vertex of
+so do the true coefficients; a term of order ≤ K uses at most K blocks, and one that is claimed no
+more than its sum has letters, so that the larger of the two depths has them all. *Every depth,
+tied*: equal polynomials in n. *Branches of degree d*: a term with a vertex of
 more than d children vanishes, and the others are still independent.
 """
 
@@ -22,7 +23,7 @@ from expansion.towers.tower import Tower
 from expansion.trees.labelled import Forest
 from proofs_check.evidence import Evidence, Verdict, difference, exhaust
 from proofs_check.formula.candidate import Candidate, TowerKind
-from proofs_check.formula.meaning import DEPTH, START, Claims, Reader
+from proofs_check.formula.meaning import DEPTH, START, Claims, Reader, most_letters
 from proofs_check.formula.parsing import Formula
 from proofs_check.formula.witness import counterexample
 
@@ -45,7 +46,7 @@ def judge_terms(candidate: Candidate) -> Evidence:
     """
     tower = candidate.tower
     claims, orders = read_claims(candidate)
-    true = true_terms(tower, max(orders))
+    true = true_terms(tower, max(orders), _blocks(candidate, max(orders)))
 
     def cases() -> Iterator[str | None]:
         for k in orders:
@@ -90,14 +91,16 @@ def read_claims(candidate: Candidate) -> tuple[Claims, list[int]]:
     if candidate.whole is None:
         claims: Claims = {}
         for k, formula in sorted(candidate.orders.items()):
-            found = _reader(tower, max(candidate.orders)).claims(formula.root, f"order {k}")
+            blocks = _blocks(candidate, max(candidate.orders))
+            found = _reader(tower, blocks).claims(formula.root, f"order {k}")
             if set(found) - {0}:
                 mend = f"give what stands in front of λ^{k}"
                 raise InputError(f"order {k}: the coefficient of λ^{k}", "λ in it", mend)
             claims[k] = found.get(0, {})
         return claims, sorted(claims)
     last = _last_order(candidate, candidate.whole)
-    found = _reader(tower, last).claims(candidate.whole.root, "formula")
+    blocks = _blocks(candidate, last)
+    found = _reader(tower, blocks).claims(candidate.whole.root, "formula")
     if candidate.whole.beyond is None and candidate.order is None:
         last = max([last, *found])
     if not counts_powers(tower):
@@ -125,10 +128,14 @@ def _last_order(candidate: Candidate, whole: Formula) -> int:
     raise InputError("formula: where it stops", "no O(λ^k)", "end it with e.g. + O(λ^3)")
 
 
-def _reader(tower: TowerKind, order: int) -> Reader:
-    depth = tower.depth
-    if depth is None and not tower.tied:
-        depth = max(order, 1)
+def _blocks(candidate: Candidate, order: int) -> int:
+    """How many blocks decide every depth of untied towers: no term has more, claimed or true."""
+    formulas = [candidate.whole, *candidate.orders.values()]
+    return max(1, order, *(most_letters(one.root) for one in formulas if one is not None))
+
+
+def _reader(tower: TowerKind, blocks: int) -> Reader:
+    depth = blocks if tower.depth is None and not tower.tied else tower.depth
     each = tower.rule.scales(depth) if tower.rule.symbolic == "each" and depth else None
     return Reader(
         depth,
@@ -142,13 +149,13 @@ def _reader(tower: TowerKind, order: int) -> Reader:
 # --- what holds -------------------------------------------------------------------------------
 
 
-def true_terms(tower: TowerKind, order: int) -> Claims:
-    """The engine's coefficients by order."""
+def true_terms(tower: TowerKind, order: int, blocks: int) -> Claims:
+    """The engine's coefficients by order; ``blocks`` stand for every depth of untied towers."""
     depth = tower.depth
     options: dict[str, Any] = {"tied": tower.tied, "decoder": tower.decoder, "budget": _BUDGET}
     built: Any
     if depth is None:
-        built = "n" if tower.tied else max(order, 1)
+        built = "n" if tower.tied else blocks
     else:
         built = Tower.abstract(depth, "1" if counts_powers(tower) else tower.rule, tied=tower.tied)
     found: Claims = {} if tower.decoder else {0: {START: Fraction(1)}}

@@ -3,8 +3,8 @@ r"""Formulas for definite branches, judged as maps of x.
 Each order of the claim is written out in the coordinates x1, x2, … and compared with the same
 order of power series carried through the tower (claim E5), or of Butcher's series where the depth
 is the letter n (claim E3). A difference that is the zero polynomial is zero for every input, and
-every n; one that is not zero has a small point where it shows. For tanh, sin and the like a
-difference that does not vanish identically, nor at any point tried, decides nothing.
+every n; for one that is not zero a small point is looked for where it shows. A difference that does
+not vanish identically, nor can be seen at any point tried, decides nothing.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _true_parts(tower: TowerKind, order: int) -> list[list[Any]]:
     if tower.depth is not None:
         parts = list(jet_orders(_built(tower, tower.depth), variables, order))
     else:
-        terms = true_terms(tower, order)
+        terms = true_terms(tower, order, blocks=1)
         one = _built(tower, 1)
         parts = [claimed_part(terms.get(k, {}), one, variables) for k in range(order + 1)]
     return [[sympy.sympify(value) for value in part] for part in parts]
