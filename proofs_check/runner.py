@@ -14,42 +14,44 @@ from time import perf_counter
 from typing import Any
 
 from expansion.parallel import as_finished
-from proofs_check import (
-    algebra,
-    aligned,
-    architectures,
+from proofs_check.bounds import (
     capacity,
     class_bounds,
     classifiers,
     complexity,
-    correlated,
-    counting,
-    floats,
-    flow,
-    frozen,
-    gates,
     generalization,
-    growth,
-    identity,
-    induction,
-    mean_field,
     near_start,
-    one_dimension,
-    path_laws,
-    paths,
-    positive,
-    printed,
     remainder,
-    rules,
     slopes,
-    subnetworks,
-    tables,
-    worst_case,
 )
 from proofs_check.check import Check, Effort, examine
 from proofs_check.claims import CLAIMS, claim_ids
+from proofs_check.counting import architectures, path_laws, terms
+from proofs_check.growth import (
+    aligned,
+    correlated,
+    energy,
+    frozen,
+    mean_field,
+    positive,
+    printed,
+    rules,
+    worst_case,
+)
 from proofs_check.results import Report, Result, Sabotage
 from proofs_check.sampling import nothing_left_behind
+from proofs_check.series import (
+    algebra,
+    floats,
+    flow,
+    gates,
+    identity,
+    induction,
+    one_dimension,
+    paths,
+    subnetworks,
+    tables,
+)
 from proofs_check.state import State
 
 __all__ = ["CHECKS", "Report", "Result", "Sabotage", "checks_of", "run", "verdicts"]
@@ -65,10 +67,10 @@ _FAMILIES = (
     paths,
     gates,
     subnetworks,
-    counting,
+    terms,
     architectures,
     path_laws,
-    growth,
+    energy,
     printed,
     aligned,
     correlated,

@@ -52,9 +52,32 @@ EXPERIMENT_FLOORS = {
     "marion": 1,
     "frei": 1,
 }
+PROOF_FLOORS = {
+    "claims": 0,
+    "pasteable": 0,
+    "interpolation": 0,
+    "mistakes": 0,
+    "strategies": 0,
+    "evidence": 1,
+    "check": 2,
+    "balls": 2,
+    "formula": 2,
+    "results": 3,
+    "sampling": 3,
+    "state": 4,
+    "report": 4,
+    "counting": 4,
+    "series": 5,
+    "growth": 5,
+    "bounds": 5,
+    "runner": 6,
+    "cli": 7,
+    "__main__": 8,
+}
 # By the dotted name of what the rooms are in.
 HOUSES = {
     "expansion": FLOORS,
+    "proofs_check": PROOF_FLOORS,
     "torch_bridge": BRIDGE_FLOORS,
     "torch_bridge.experiments": EXPERIMENT_FLOORS,
 }

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from expansion import MLPBranch, Tower
 from expansion.series.gated_paths import gated_orders
 from proofs_check.balls import ball, near
-from proofs_check.gates import _enclosures
-from proofs_check.remainder import _holds
+from proofs_check.bounds.remainder import _holds
+from proofs_check.series.gates import _enclosures
 from proofs_check.strategies import float_towers
 
 

@@ -31,9 +31,9 @@ from expansion.towers.scaling import ScalingRule
 from expansion.trees import counting, labelled, labelled_bulk, order_polynomials, weights
 from expansion.trees.labelled import LabelledTree
 from expansion.trees.tree import Tree
-from proofs_check import tables
 from proofs_check.evidence import Verdict
 from proofs_check.runner import run
+from proofs_check.series import tables
 
 
 def symmetry_dropped(patch):

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from expansion import composed_orders, expand
 from expansion.series.expansion import Expansion
 from expansion.towers.arrays import as_array
-from proofs_check import growth, runner
+from proofs_check import runner
 from proofs_check.check import Check, Effort
 from proofs_check.evidence import Evidence, Verdict
-from proofs_check.identity import composed_halves
+from proofs_check.growth import energy
 from proofs_check.runner import CHECKS, checks_of, run, verdicts
+from proofs_check.series.identity import composed_halves
 from proofs_check.strategies import points, polynomial_towers
 
 SAMPLED = {
@@ -205,13 +206,13 @@ def test_what_makes_a_claim_fail(monkeypatch, subject, saboteur, passed):
 @pytest.mark.parametrize(
     "patterns",
     [
-        growth.SIGN_PATTERNS[:-1],  # not symmetric in sign
-        [(u, (3 * v[0], v[1])) for u, v in growth.SIGN_PATTERNS],  # energy not preserved
+        energy.SIGN_PATTERNS[:-1],  # not symmetric in sign
+        [(u, (3 * v[0], v[1])) for u, v in energy.SIGN_PATTERNS],  # energy not preserved
     ],
 )
 def test_one_block_needs_the_hypotheses(monkeypatch, patterns):
     assert run(["G1"]).passed
-    monkeypatch.setattr(growth, "SIGN_PATTERNS", tuple(patterns))
+    monkeypatch.setattr(energy, "SIGN_PATTERNS", tuple(patterns))
     by_check = {result.check: result.evidence for result in run(["G1"]).results}
     assert by_check["energy block by block"].verdict is Verdict.REFUTED
 

@@ -24,10 +24,10 @@ from expansion.towers.arrays import Array, as_array
 from expansion.towers.branches.layered import AffineBranch
 from expansion.towers.tower import Tower
 from proofs_check.balls import near
+from proofs_check.bounds.near_start import norm_of_two
 from proofs_check.check import Check, Effort
 from proofs_check.evidence import Evidence, difference
 from proofs_check.interpolation import polynomial_through
-from proofs_check.near_start import norm_of_two
 from proofs_check.sampling import sample
 from proofs_check.strategies import affine_towers, points, polynomial_towers
 

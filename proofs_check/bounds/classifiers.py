@@ -27,10 +27,10 @@ from expansion.bounds.overparameterized import (
 )
 from expansion.towers.arrays import Array
 from proofs_check.balls import ball, near
+from proofs_check.bounds.generalization import EIGHTHS, SIZES, squared_norm
+from proofs_check.bounds.near_start import norm_of_two
 from proofs_check.check import Check, Effort
 from proofs_check.evidence import Evidence, difference
-from proofs_check.generalization import EIGHTHS, SIZES, squared_norm
-from proofs_check.near_start import norm_of_two
 from proofs_check.sampling import sample
 
 __all__ = ["CHECKS"]

@@ -25,8 +25,8 @@ from expansion.towers.architectures.architecture import Architecture
 from expansion.towers.architectures.edge import Weight
 from expansion.towers.architectures.residual import residual_tower
 from expansion.trees.counting import weighted_path_counts
-from proofs_check.architectures import enumerated
 from proofs_check.check import Check, Effort
+from proofs_check.counting.architectures import enumerated
 from proofs_check.evidence import Evidence, Verdict, difference, exhaust
 from proofs_check.sampling import sample
 from proofs_check.strategies import architectures

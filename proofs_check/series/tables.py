@@ -1,9 +1,9 @@
 r"""Trees by the thousand: tables of all trees, and the numbers of single ones (claims C2, E3, E6).
 
 A table holds σ, τ!, Ω° and ω of every tree up to an order, computed for all of them at once. Its
-polynomials take the steps that single trees take (:mod:`~proofs_check.induction`,
-:mod:`~proofs_check.flow`). σ and τ! are counted: of the k! ways to number the vertices of a tree, σ
-leave it as it is and k!/τ! number every vertex below its parent.
+polynomials take the steps that single trees take (:mod:`~proofs_check.series.induction`,
+:mod:`~proofs_check.series.flow`). σ and τ! are counted: of the k! ways to number the vertices of a
+tree, σ leave it as it is and k!/τ! number every vertex below its parent.
 
 Forests of labelled trees are multisets of them: as polynomials in the depth their counts are Exp of
 the counts of trees.
@@ -27,10 +27,10 @@ from expansion.trees.order_polynomials import modified_weight, order_polynomial
 from expansion.trees.tree import Tree
 from expansion.trees.weights import factorials, modified_weights, order_polynomials, symmetries
 from proofs_check.check import Check, Effort
-from proofs_check.counting import Counts, multisets, polynomials_of
+from proofs_check.counting.terms import Counts, multisets, polynomials_of
 from proofs_check.evidence import Evidence, Verdict, difference, exhaust
-from proofs_check.flow import modified
-from proofs_check.induction import order_polynomial_steps
+from proofs_check.series.flow import modified
+from proofs_check.series.induction import order_polynomial_steps
 
 __all__ = ["CHECKS"]
 

@@ -33,7 +33,7 @@ from expansion.trees.counting import tree_counts
 from expansion.trees.labelled import LabelledTree
 from expansion.trees.tree import Tree
 from proofs_check.check import Check, Effort
-from proofs_check.counting import exponential, multisets
+from proofs_check.counting.terms import exponential, multisets
 from proofs_check.evidence import Evidence, Verdict, difference, exhaust
 
 __all__ = ["CHECKS"]

@@ -23,7 +23,7 @@ from expansion.towers.architectures.architecture import Architecture
 from expansion.towers.architectures.edge import Edge, Weight
 from expansion.towers.architectures.residual import residual_tower
 from proofs_check.check import Check, Effort
-from proofs_check.counting import pascal
+from proofs_check.counting.terms import pascal
 from proofs_check.evidence import Evidence, Verdict, difference, exhaust
 from proofs_check.sampling import sample
 from proofs_check.strategies import architectures, rationals

@@ -1,8 +1,8 @@
 r"""Mean field: the maps of energy, correlation and gradient, against enclosed integrals (G7).
 
 **Moments** of eight activations under one normal number, **kernels** of two, each an integral that
-is enclosed (:mod:`~proofs_check.quadrature`) and never computed by the code under test. At c = 1
-the kernel must give the moments back: correlation one is a fixed point of every map.
+is enclosed (:mod:`~proofs_check.growth.quadrature`) and never computed by the code under test. At
+c = 1 the kernel must give the moments back: correlation one is a fixed point of every map.
 
 **Blocks**: one and several blocks of each kind, with the recursion of claim G7 carried in balls:
 with κ, γ, μ and χ of the branch at variance :math:`h = \sigma_w^2 q + \sigma_b^2`,
@@ -38,7 +38,7 @@ from expansion.towers.activations import ACTIVATIONS
 from proofs_check.balls import near
 from proofs_check.check import Check, Effort
 from proofs_check.evidence import Evidence, Verdict, difference, exhaust
-from proofs_check.quadrature import BITS, BRANCHES, true_moment, true_pair
+from proofs_check.growth.quadrature import BITS, BRANCHES, true_moment, true_pair
 
 __all__ = ["CHECKS"]
 

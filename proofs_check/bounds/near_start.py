@@ -23,9 +23,9 @@ from expansion.bounds.overparameterized import ResidualClassifier, interlayer_ce
 from expansion.bounds.surrogate import classification_errors
 from expansion.towers.arrays import Array
 from proofs_check.balls import ball, near
+from proofs_check.bounds.generalization import EIGHTHS, SIZES, at_most, entry_sum, squared_norm
 from proofs_check.check import Check, Effort
 from proofs_check.evidence import Evidence, Verdict, difference, exhaust
-from proofs_check.generalization import EIGHTHS, SIZES, at_most, entry_sum, squared_norm
 from proofs_check.sampling import sample
 
 __all__ = ["CHECKS", "norm_of_two"]

@@ -30,8 +30,8 @@ from expansion.growth.setting import Setting
 from proofs_check.balls import ball, near
 from proofs_check.check import Check, Effort
 from proofs_check.evidence import Evidence, Verdict, difference, exhaust
-from proofs_check.quadrature import BITS, true_moment
-from proofs_check.rules import squares
+from proofs_check.growth.quadrature import BITS, true_moment
+from proofs_check.growth.rules import squares
 
 __all__ = ["CHECKS"]
 

@@ -1,7 +1,8 @@
 r"""The generalisation bound put together: constants, covers and their sum, in balls (claim B3).
 
-The ingredients hold by themselves (:mod:`~proofs_check.generalization`); here the numbers that are
-printed are held against the formulas, evaluated in ball arithmetic from the fields of the class:
+The ingredients hold by themselves (:mod:`~proofs_check.bounds.generalization`); here the numbers
+that are printed are held against the formulas, evaluated in ball arithmetic from the fields of the
+class:
 
 .. math::
 

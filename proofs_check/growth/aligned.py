@@ -25,7 +25,7 @@ from expansion.towers.tower import Tower
 from proofs_check.balls import ball, near
 from proofs_check.check import Check, Effort
 from proofs_check.evidence import Evidence, Verdict, difference, exhaust
-from proofs_check.rules import squares
+from proofs_check.growth.rules import squares
 
 __all__ = ["CHECKS"]
 

@@ -1,0 +1,1 @@
+"""Checks of bounds: claims B1–B4."""

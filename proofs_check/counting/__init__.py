@@ -1,0 +1,1 @@
+"""Checks of counts: claims C1–C4."""

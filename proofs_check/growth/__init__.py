@@ -1,0 +1,1 @@
+"""Checks of signal growth: claims G1–G8."""

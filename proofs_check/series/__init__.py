@@ -1,0 +1,1 @@
+"""Checks of the expansion: claims E1–E8."""
