@@ -329,6 +329,8 @@ def test_the_ordering_is_taken_in_pairs():
     found = ordering(runs)
     assert [one.penalty for one in found.penalties] == [0.0, 0.1, None]
     assert found.descending
+    assert found.falling
+    assert [(step.fall, step.word) for step in found.steps] == [(1.0, "falls"), (1.5, "falls")]
     assert [one.lower_by for one in found.penalties] == [0.0, 1.0, 2.5]
     assert found.penalties[2].lower_error == pytest.approx(0.0)  # the seeds' own level cancels
     assert found.penalties[2].error > 1
@@ -338,8 +340,25 @@ def test_the_ordering_is_taken_in_pairs():
                      for cell, a in runs]  # fmt: skip
     wrong = ordering(reversed_runs)
     assert not wrong.descending
+    assert not wrong.falling
     assert wrong.page_p == 1.0
     assert ordering(runs[:1]) is None
+
+
+@pytest.mark.parametrize(
+    ("falls", "word"),
+    [((1.0, 1.1, 0.9), "falls"), ((-1.0, -1.1, -0.9), "rises"), ((1.0, -1.2, 0.4), "level"),
+     ((0.0, 0.0), "level"), ((1.0,), "level")],
+)  # fmt: skip
+def test_a_step_is_judged_by_its_noise(falls, word):
+    runs = [
+        made_up([gap], [1.0], mu, seed)
+        for seed, fall in enumerate(falls)
+        for mu, gap in ((0.0, 3.0), (0.1, 3.0 - fall))
+    ]
+    found = ordering(runs)
+    assert [step.word for step in found.steps] == [word]
+    assert found.falling == (word == "falls")
 
 
 # ---- The grid and the command -------------------------------------------------------------------

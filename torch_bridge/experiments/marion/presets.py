@@ -4,7 +4,7 @@
 preset   what it is for
 ======== ============================================================================
 tiny     a look at everything, in seconds
-small    the results page, under twenty minutes on two cores: few samples (digits) at
+small    the results page, some 25 minutes on two cores: few samples (digits) at
          L = 300, and 1000 beside it; as many as MNIST has (clusters) at L = 50
 gpu      the paper's sizes (L = 1000, d = 30, 20 seeds), for the user's data; it has
          not been run

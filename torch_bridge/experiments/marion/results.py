@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from expansion.report.grid import Grid
@@ -174,15 +175,21 @@ def _about_ordering(group: Group) -> list[str]:
     order = ordering(group.runs)
     if order is None:
         return []
+    names = ["∞" if one.penalty is None else f"{one.penalty:g}" for one in order.penalties]
     chain = ", ".join(
-        f"{'∞' if one.penalty is None else format(one.penalty, 'g')}: "
-        + _error("{:.4f}", one.mean, one.error)
-        for one in order.penalties
+        f"{name}: {_error('{:.4f}', one.mean, one.error)}"
+        for name, one in zip(names, order.penalties, strict=True)
     )
-    verdict = "falls with every step" if order.descending else "does not fall at every step"
+    steps = ", ".join(
+        f"{before} to {after} {step.word} ({_error('{:+.4f}', -step.fall, step.error)})"
+        for (before, after), step in zip(pairwise(names), order.steps, strict=True)
+    )
+    page = "" if order.page_p is None else f" (Page's test p {_p(order.page_p)})"
+    means = "falls with every step" if order.descending else "does not fall at every step"
+    told = "it falls with μ" if order.falling else "it does not fall with μ throughout"
     return [
-        f"{group.name}: mean gap by μ over {order.seeds} seeds {chain}; it {verdict}"
-        + ("." if order.page_p is None else f" (Page's test p {_p(order.page_p)}).")
+        f"{group.name}: mean gap by μ over {order.seeds} seeds {chain}; it {means}{page}. Of what "
+        f"can be told from noise, {told}: {steps}."
     ]
 
 

@@ -14,7 +14,8 @@ p-values of up to 30 points are by permutation (all of them up to seven points, 
 **Ordering.** The gap at the end by penalty, over the seeds that every penalty has. All penalties
 start from the same draw of a seed and see the same batches, so differences are taken in pairs; the
 test part is common to all, and the standard errors are over seeds alone. Page's test has the
-ordered alternative: the larger μ, the smaller the gap.
+ordered alternative: the larger μ, the smaller the gap. Each step from one μ to the next is judged
+by itself: it falls or rises if its mean is two standard errors or more from 0.
 """
 
 from __future__ import annotations
@@ -32,7 +33,16 @@ from scipy import stats
 from torch_bridge.experiments.grids.cells import Answer
 from torch_bridge.experiments.marion.cell import Marion
 
-__all__ = ["Association", "Group", "Ordering", "PenaltyGap", "association", "groups_of", "ordering"]
+__all__ = [
+    "Association",
+    "Group",
+    "Ordering",
+    "PenaltyGap",
+    "Step",
+    "association",
+    "groups_of",
+    "ordering",
+]
 
 Run = tuple[Marion, Answer]
 _FEW = 30  # points; for more, the p-value's approximation is good enough
@@ -127,13 +137,36 @@ class PenaltyGap:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """By how much the gap falls from one penalty to the next, in pairs.
+
+    Parameters
+    ----------
+    fall, error : float
+        Its mean over seeds and its standard error, nan for one seed.
+    """
+
+    fall: float
+    error: float
+
+    @property
+    def word(self) -> str:
+        """``falls``, ``rises``, or ``level`` where it cannot be told from noise."""
+        if not self.fall or not abs(self.fall) >= 2 * self.error:
+            return "level"
+        return "falls" if self.fall > 0 else "rises"
+
+
+@dataclass(frozen=True, slots=True)
 class Ordering:
-    """The gaps from the smallest to the largest penalty, and Page's test.
+    """The gaps from the smallest to the largest penalty, step by step, and Page's test.
 
     Parameters
     ----------
     penalties : tuple of PenaltyGap
         In the order of μ.
+    steps : tuple of Step
+        Between neighbours.
     seeds : int
         Those that all penalties have.
     page_p : float, optional
@@ -141,14 +174,20 @@ class Ordering:
     """
 
     penalties: tuple[PenaltyGap, ...]
+    steps: tuple[Step, ...]
     seeds: int
     page_p: float | None
 
     @property
     def descending(self) -> bool:
         """Whether the mean gap falls with every step of μ."""
-        means = [one.mean for one in self.penalties]
-        return all(later < earlier for earlier, later in pairwise(means))
+        return all(step.fall > 0 for step in self.steps)
+
+    @property
+    def falling(self) -> bool:
+        """Whether a step of μ lowers the gap and none raises it, as far as can be told."""
+        words = {step.word for step in self.steps}
+        return "falls" in words and "rises" not in words
 
 
 def groups_of(cells: Sequence[Marion], answers: Sequence[Answer]) -> list[Group]:
@@ -204,7 +243,8 @@ def ordering(runs: Sequence[Run]) -> Ordering | None:
         )
         for size, column in zip(sizes, table.T, strict=True)
     )
-    return Ordering(gaps, len(seeds), page_p)
+    steps = tuple(Step(*_mean_and_error(one - other)) for one, other in pairwise(table.T))
+    return Ordering(gaps, steps, len(seeds), page_p)
 
 
 def _spearman(x: Sequence[float], y: Sequence[float]) -> tuple[float | None, float | None]:
