@@ -21,6 +21,7 @@ from expansion.growth.table import GrowthRow, GrowthTable
 from expansion.report.grid import Grid
 from expansion.report.numbers import energy_text, estimate_text, exact_text, number_text
 from expansion.series.ensembles import Ensemble
+from expansion.series.notation import unicode_symbols
 from expansion.trees.order_polynomials import (
     factored,
     modified_weight,
@@ -192,7 +193,7 @@ def trees_grid(rows: Sequence[Mapping[str, Any]]) -> Grid:
     """Rooted trees with σ, τ!, Ω° and ω."""
     keys = ("tree", "order_polynomial", "order", "symmetry", "factorial", "omega")
     headings = ("tree", "order polynomial Ω°(n)", "order", "symmetry σ", "tree factorial τ!", "ω")
-    cells = tuple(tuple(str(row[key]) for key in keys) for row in rows)
+    cells = tuple(tuple(unicode_symbols(str(row[key])) for key in keys) for row in rows)
     note = "Ω°: strict labellings by 1..n; ω: its coefficient of n, the modified equation's weight."
     return Grid("Rooted trees", headings, cells, note, text_columns=2)
 

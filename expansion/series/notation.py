@@ -24,6 +24,7 @@ __all__ = [
     "Written",
     "indexed_sum",
     "shortened",
+    "unicode_symbols",
     "write_coefficient",
     "write_indexed",
     "write_term",
@@ -193,7 +194,7 @@ def write_coefficient(coefficient: Any, style: Style = UNICODE) -> str:
 
         text = latex(coefficient)
     else:
-        text = _unicode_symbols(str(coefficient))
+        text = unicode_symbols(str(coefficient))
     return f"({text}) " if getattr(coefficient, "is_Add", False) else f"{text} "
 
 
@@ -219,8 +220,14 @@ def write_indexed(
     return style.total("<".join(names)) + written if names else written
 
 
-def _unicode_symbols(text: str) -> str:
-    """``lambda_1*lambda_2**2/2`` as λ₁ λ₂²/2."""
+def unicode_symbols(text: str) -> str:
+    """A sympy expression's text as people write it.
+
+    Examples
+    --------
+    >>> unicode_symbols("lambda_1*lambda_2**2/2"), unicode_symbols("n**2*(n - 1)")
+    ('λ₁ λ₂²/2', 'n²*(n - 1)')
+    """
     for pattern, alphabet in ((r"_(\d+)", _SUBSCRIPTS), (r"\*\*(\d+)", _SUPERSCRIPTS)):
         text = re.sub(pattern, lambda found, a=alphabet: found[1].translate(a), text)  # type: ignore[misc]
     return text.replace("lambda", "λ").replace("*λ", " λ")
