@@ -111,26 +111,31 @@ def _of(change: Callable[[TowerClass], TowerClass]) -> Constants:
 
 def _entropies(subject: Entropies, effort: Effort) -> Evidence:
     depths = effort.pick(quick=(1, 3, 10), deep=tuple(range(1, 30)))
-    # Values whose quotients are no whole numbers, so that rounding cannot move a ceiling.
     errors = (Fraction(10, 97), Fraction(31, 97), Fraction(71, 97))
 
     def cases() -> Iterator[str | None]:
         for d, slope, error, depth in product((1, 2, 3), (0.0, 0.5, 4.0), errors, depths):
             radius = 1.25
             claimed = subject(d, radius, slope, float(error), depth)
-            starts = math.ceil(Fraction(radius) * d**2 / error)
-            steps = math.ceil(Fraction(slope) * Fraction(depth - 1, depth) * d**2 / error)
+            starts = Fraction(radius) * d**2 / error
+            steps = Fraction(slope) * Fraction(depth - 1, depth) * d**2 / error
+            if starts.denominator == 1 or (steps and steps.denominator == 1):
+                continue  # a float cannot tell a whole quotient from what is just above
             layers = depth if slope else 1
             points = 1 + 2 * arb(radius) / arb(float(error))
             true = (
-                d**2 * (arb(starts).log() + steps * arb(2).log()),
+                d**2 * (arb(math.ceil(starts)).log() + math.ceil(steps) * arb(2).log()),
                 layers * d**2 * points.log(),
             )
             given = {"d": d, "radius": radius, "slope": slope, "error": error, "depth": depth}
             for one, log in zip(claimed, true, strict=True):
                 yield _above(one, log, **given)
 
-    return exhaust(cases(), Verdict.EXHAUSTED, f"d ≤ 3, depths ≤ {max(depths)}, three errors")
+    return exhaust(
+        cases(),
+        Verdict.EXHAUSTED,
+        f"d ≤ 3, depths ≤ {max(depths)}, three errors, no quotient whole",
+    )
 
 
 def _printed_entropies(
