@@ -4,7 +4,7 @@
 preset   what it is for
 ======== ============================================================================
 tiny     a look at everything in under a minute; half of its networks are too shallow to tell
-small    the results page: two cores, some half an hour of CPU; depths to 1000
+small    the results page: two cores, some ten minutes; depths to 1000
 gpu      wider, deeper, longer, for a GPU and the user's data; it has not been run
 ======== ============================================================================
 
