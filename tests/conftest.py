@@ -1,4 +1,4 @@
-"""What all tests share: one Hypothesis profile, and the expansion command in this process."""
+"""What all tests share: one Hypothesis profile, a cluster, the expansion command in this process."""
 
 import json
 import sys
@@ -25,6 +25,20 @@ def no_workers_left():
         from joblib.externals.loky import get_reusable_executor
 
         get_reusable_executor(max_workers=1, reuse=True).shutdown(wait=True)
+
+
+@pytest.fixture
+def dask_cluster(tmp_path):
+    """A real Dask cluster on this machine: two workers, a process each."""
+    distributed = pytest.importorskip("distributed", reason="pip install '.[cluster]'")
+    with distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=":0",
+        local_directory=str(tmp_path / "dask"),
+    ) as cluster:
+        yield cluster
 
 
 @pytest.fixture

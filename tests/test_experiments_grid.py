@@ -186,19 +186,9 @@ def test_a_killed_grid_resumes_to_the_table_of_an_uninterrupted_one(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # distributed's own, on interpreters newer than it
-def test_a_dask_cluster_of_two_workers_trains_the_same_networks(tmp_path):
-    distributed = pytest.importorskip("distributed", reason="pip install '.[cluster]'")
+def test_a_dask_cluster_of_two_workers_trains_the_same_networks(tmp_path, dask_cluster):
     told = []
-    with (
-        distributed.LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            local_directory=str(tmp_path),
-        ) as cluster,
-        joined_cluster(cluster.scheduler_address),
-    ):
-        found = run_grid(some_trials(), answer, folder=tmp_path / "dask", on_cell=told.append)
+    with joined_cluster(dask_cluster.scheduler_address):
+        found = run_grid(some_trials(), answer, folder=tmp_path / "spread", on_cell=told.append)
     assert found == run_grid(some_trials(), answer, folder=tmp_path / "here")
     assert sorted(map(identity, told)) == sorted(map(identity, some_trials()))

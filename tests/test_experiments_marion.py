@@ -394,22 +394,12 @@ def test_tables_and_words_come_from_the_answers(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # distributed's own, on interpreters newer than it
-def test_workers_and_a_dask_cluster_train_the_same_networks(tmp_path):
-    distributed = pytest.importorskip("distributed", reason="pip install '.[cluster]'")
+def test_workers_and_a_dask_cluster_train_the_same_networks(tmp_path, dask_cluster):
     frei_like = Frei(4, 8, epochs=2, samples=64)
     networks = combinations(frei_like, width=[8], rule=["1/n", "1"], depth=[2, 40])
     towers = combinations(QUICK, penalty=[0.0, 0.1, None])
     both = ((networks, frei_answer, "frei"), (towers, marion_answer, "marion"))
-    with (
-        distributed.LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            local_directory=str(tmp_path / "dask"),
-        ) as cluster,
-        joined_cluster(cluster.scheduler_address),
-    ):
+    with joined_cluster(dask_cluster.scheduler_address):
         spread = [run_grid(cells, ask, folder=tmp_path / name) for cells, ask, name in both]
     for found, (cells, ask, name) in zip(spread, both, strict=True):
         assert found == run_grid(cells, ask, folder=tmp_path / f"{name}-here")

@@ -122,22 +122,14 @@ def test_a_killed_sweep_resumes_without_losing_or_repeating_a_cell(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # distributed's own, on interpreters newer than it
-def test_a_dask_cluster_of_two_workers_gives_the_same_table(tmp_path):
-    distributed = pytest.importorskip("distributed", reason="pip install '.[cluster]'")
+def test_a_dask_cluster_of_two_workers_gives_the_same_table(tmp_path, dask_cluster):
     told = []
-    with distributed.LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address=None,
-        local_directory=str(tmp_path),
-    ) as cluster:
-        with joined_cluster(cluster.scheduler_address):
-            found = sweep(questions(), folder=tmp_path / "cells", on_cell=told.append)
-        with distributed.Client(cluster) as client:
-            assert len(client.scheduler_info()["workers"]) == 2
-            with joblib.parallel_config(backend="dask"):
-                again = sweep(questions())  # without a folder: nothing is shared
+    with joined_cluster(dask_cluster.scheduler_address):
+        found = sweep(questions(), folder=tmp_path / "cells", on_cell=told.append)
+    with dask_cluster.get_client() as client:
+        assert len(client.scheduler_info()["workers"]) == 2
+        with joblib.parallel_config(backend="dask"):
+            again = sweep(questions())  # without a folder: nothing is shared
     assert found == again == sweep(questions())
     assert told == list(range(1, 17))
 
