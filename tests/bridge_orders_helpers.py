@@ -1,25 +1,21 @@
 """Second routes to the orders of a captured model: nested derivatives, and plain runs."""
 
-import functools
 import math
 import warnings
 
 import torch
-from bridge_models import MODELS
+from bridge_models import traced
 
 from torch_bridge.orders.plan import kept_plan, operation
 from torch_bridge.orders.polynomial import Polynomial
-from torch_bridge.tracing.capture import capture
 from torch_bridge.tracing.interpreter import run
 from torch_bridge.tracing.runner import float_tensors
 
 
-@functools.cache
 def captured_model(name):
     """A test model's graph and inputs, captured once."""
-    model, args, kwargs = MODELS[name].build()
-    model.requires_grad_(False)
-    return capture(model, args, kwargs), args, kwargs
+    tower, _, args, kwargs = traced(name)
+    return tower.captured(), args, kwargs
 
 
 def operations_of(captured):

@@ -1,4 +1,4 @@
-"""What all tests share: one Hypothesis profile, a cluster, the expansion command in this process."""
+"""What all tests share: one Hypothesis profile, a Dask cluster, the command in this process."""
 
 import json
 import sys

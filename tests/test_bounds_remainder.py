@@ -8,6 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy
+from bounds_towers import random_tower
 from flint import acb, arb, ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from expansion.bounds import complex_range, remainder
 from expansion.bounds.ball_series import encoded, orders_in_balls
 from expansion.bounds.balls import PRECISION, ball, norm, upwards
-from expansion.bounds.branch_majorants import branch_majorant, direct_bound
+from expansion.bounds.branch_majorants import direct_bound
 from expansion.bounds.complex_range import FUNCTIONS, majorant, range_bound
 from expansion.bounds.remainder import certified_truncation
 from expansion.bounds.tower_majorant import TowerMajorant
@@ -34,59 +35,7 @@ from expansion.towers.tower import Tower
 from proofs_check.strategies import points, polynomial_towers
 
 ORDER = 4
-ACTIVATIONS = ("tanh", "sin", "erf", "gelu", "linear", "sigmoid")
-X, Y = sympy.symbols("x y")
-
-
-# ---- Random towers of every kind that has a bound --------------------------------------------
-
-
-def random_tower(seed):
-    """Depth, widths, sizes, signs, scales, ends and the kind of branch, all from the seed."""
-    g = np.random.default_rng(seed)
-    d, width, depth = (int(v) for v in g.integers(1, (4, 4, 5)))
-    kind = int(g.integers(0, 9))
-    if kind == 8:
-        d = 2
-    size = math.exp(g.uniform(-2, 1))
-
-    def branch(inputs, outputs):
-        if kind == 7:
-            return AffineBranch(size * g.normal(size=(outputs, inputs)), g.normal(size=outputs))
-        if kind == 8 and inputs == outputs == 2:
-            return random_formulas(g)
-        parts = [size * g.normal(size=shape) for shape in ((outputs, width), (width, inputs))]
-        biases = g.normal(size=width) * g.choice([0, 1, 3]), g.normal(size=outputs)
-        name = ACTIVATIONS[kind % len(ACTIVATIONS)]
-        return (
-            sigmoid_branch(*parts, *biases)
-            if name == "sigmoid"
-            else MLPBranch(*parts, *biases, name)
-        )
-
-    branches = tuple(branch(d, d) for _ in range(depth))
-    scales = (g.normal(size=depth) * g.choice([0.02, 0.1, 0.5, 1.0])).tolist()
-    ends = {}
-    inputs = d
-    if g.random() < 0.2:
-        inputs = int(g.integers(1, 4))
-        ends["encoder"] = branch(inputs, d)
-    if g.random() < 0.3:
-        ends["decoder"] = branch(d, int(g.integers(1, 4)))
-    return Tower(branches, scales, **ends), g.normal(size=inputs) * g.choice([0, 0.3, 2])
-
-
-def random_formulas(g):
-    c = [[int(v) for v in row] for row in g.integers(-3, 4, size=(2, 6))]
-    last = [sympy.sin(X * Y / 2), Y**3, sympy.tanh(X + Y**2) / 2, 1 / (1 + sympy.exp(-X)), X * Y**2]
-    return SymbolicBranch(
-        (X, Y),
-        tuple(
-            (a[0] + a[1] * X + a[2] * Y + a[3] * X * Y + a[4] * X**2) / sympy.Integer(3)
-            + sympy.Rational(a[5], 7) * last[int(g.integers(len(last)))]
-            for a in c
-        ),
-    )
+X = sympy.Symbol("x")
 
 
 def violations(found, factor=1):
@@ -297,47 +246,6 @@ def test_majorants_beyond_their_terms():
         for t in (0.1, 0.7, 1.2, 1.4):
             assert found(ball(t)) > math.tan(t) * (1 - 1e-15)
     assert not majorant("tanh", arb(0), 5)(arb(2)).is_finite()
-
-
-BRANCHES = st.integers(0, 400).map(lambda seed: random_tower(seed)[0].branches[0])
-
-
-@settings(max_examples=60)
-@given(BRANCHES, st.integers(0, 1000), st.floats(0.01, 2))
-def test_branches_stay_below_their_bounds_on_complex_balls(branch, seed, radius):
-    g = np.random.default_rng(seed)
-    x = [ball(v) for v in g.normal(size=branch.inputs).tolist()]
-    h = g.normal(size=branch.inputs) + 1j * g.normal(size=branch.inputs)
-    h = h / np.linalg.norm(h) * radius * 0.999
-    point = np.array([complex(float(a)) for a in x]) + h
-    value = complex_value(branch, point)
-    true = float(np.linalg.norm(value)) * (1 - 1e-12)
-    assert true <= upwards(branch_majorant(branch, x, 20)(ball(radius)))
-    own = direct_bound(branch, x)
-    assert own is None or true <= upwards(own(ball(radius)))
-
-
-def complex_value(branch, point):
-    if isinstance(branch, SymbolicBranch):
-        functions = sympy.lambdify(branch.variables, branch.formulas, "numpy")
-        return np.array([complex(v) for v in functions(*point)])
-    return branch(point)
-
-
-def test_the_third_form_of_a_layer_is_sharper_and_holds():
-    g = np.random.default_rng(3)
-    branch = MLPBranch(g.normal(size=(6, 6)), g.normal(size=(6, 6)))
-    x = [arb(0.25)] * 6
-    second = branch_majorant(branch, x, 4).coefficients[2]
-    widths = np.linalg.norm(branch.inner, axis=1)
-    slopes = np.tanh(branch.inner @ np.full(6, 0.25))
-    curved = abs(slopes * (1 - slopes**2)) * widths
-    crude = np.linalg.norm(branch.outer, 2) * np.linalg.norm(branch.inner, 2) * curved.max()
-    assert float(second) < crude
-    a, b = g.normal(size=(2, 2000, 6))
-    moved = branch.derivative(np.full(6, 0.25), [a, b]) / 2
-    sizes = np.linalg.norm(moved, axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
-    assert sizes.max() <= float(second)
 
 
 # ---- The theorem -----------------------------------------------------------------------------
