@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import quad
 
 from expansion import InputError, ScalingRule
 from expansion.growth.drawn import drawn_towers
@@ -270,6 +271,34 @@ def test_fluctuation_needs_its_modes_and_its_mean():
     positive = simulate("1", 8, setting=Setting("relu", "post-activation"), **size)
     centred = mean_field(Setting("relu", "activation-first"), "1", 8, width=256).log_deviation
     assert abs(positive.log_deviation - centred) > 4 * positive.log_deviation_error
+
+
+UNITS = {
+    "linear": lambda u: u,
+    "relu": lambda u: max(u, 0.0),
+    "leaky-relu": lambda u: u if u > 0 else u / 100,
+    "tanh": math.tanh,
+    "erf": math.erf,
+    "gelu": lambda u: u * (1 + math.erf(u / math.sqrt(2))) / 2,
+    "silu": lambda u: u / (1 + math.exp(-u)),
+    "sin": math.sin,
+}
+
+
+@pytest.mark.parametrize("branch", UNITS)
+@pytest.mark.parametrize("variance", [0.1, 1.0, 6.0])
+def test_modes_of_squares_by_direct_integration(branch, variance):
+    from expansion.growth.fluctuation import mode_coefficient
+
+    for k in range(6):
+
+        def integrand(z, k=k):
+            density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi * math.factorial(k))
+            hermite = np.polynomial.hermite_e.hermeval(z, [0] * k + [1])
+            return UNITS[branch](math.sqrt(variance) * z) ** 2 / variance * hermite * density
+
+        sides = [quad(integrand, *ends, epsabs=1e-13)[0] for ends in ((-20, 0), (0, 20))]
+        assert mode_coefficient(branch, k, variance) == pytest.approx(sum(sides), abs=1e-11)
 
 
 def test_a_million_blocks_without_overflow():
