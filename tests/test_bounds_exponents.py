@@ -136,6 +136,12 @@ def test_the_table_says_it_in_words_and_in_json(table):
         assert row["largest_scale"] in ("1/√n", "1/n")
 
 
+@pytest.mark.parametrize("start", [1, 5, 7, 10])  # not all have exact binary logarithms
+def test_any_depths_that_double_will_do(start):
+    depths = [start, 2 * start, 4 * start]
+    assert fitted_law(depths, [0.5 * n for n in depths]).power == pytest.approx(1)
+
+
 @pytest.mark.parametrize(
     ("ask", "told"),
     [

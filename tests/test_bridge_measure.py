@@ -314,6 +314,8 @@ def test_models_without_blocks_and_losses_of_another_kind():
     for loss in (lambda y: y, lambda y: 3.0, lambda y: y.sum().long()):
         with pytest.raises(InputError, match="a loss that is a scalar"):
             measure(tower, loss=loss)
+    with pytest.raises(InputError, match="a loss that depends on the output"):
+        measure(tower, loss=lambda y: torch.ones(()))
     with pytest.raises(InputError, match="one listed scale per block"):
         measure(tower, rule=ScalingRule.of([1, 2, 3]))
 

@@ -382,6 +382,9 @@ def test_presets_vary_width_depth_and_scale():
         assert len({cell.depth for cell in cells}) > 1
     with pytest.raises(InputError, match="a preset among"):
         preset_cells("huge")
+    for nothing in ({"seeds": 0}, {"epochs": 0}):
+        with pytest.raises(InputError, match="at least 1"):
+            preset_cells("tiny", **nothing)
 
 
 def test_tables_come_from_the_answers(tmp_path):

@@ -374,6 +374,9 @@ def test_presets_are_of_the_papers_penalties():
     assert {cell.data for cell in preset_cells("small", data="digits")} == {"digits"}
     with pytest.raises(InputError, match="a preset among"):
         preset_cells("huge")
+    for nothing in ({"seeds": 0}, {"epochs": 0}):
+        with pytest.raises(InputError, match="at least 1"):
+            preset_cells("tiny", **nothing)
 
 
 def test_tables_and_words_come_from_the_answers(tmp_path):

@@ -285,7 +285,7 @@ def test_the_page_says_what_was_run_and_what_came(grid, tmp_path):
     asked, rows, cells = grid
     page = write_results(tmp_path, asked, rows, cells)
     assert "24 runs on digits" in page
-    assert "agree for 8 of 8 networks." in page
+    assert "agree on whether a network trains for 8 of 8 networks (and on how" in page
     for name in ("map", "growth", "spectrum", "complexity", "gap"):
         assert f"({name}.svg)" in page
         assert (tmp_path / f"{name}.svg").stat().st_size > 2000

@@ -195,7 +195,7 @@ def fitted_law(depths: Sequence[int], logs: Sequence[float]) -> Law:
     '3·n^0.25'
     """
     numbers, values = np.asarray(depths, dtype=float), np.asarray(logs, dtype=float)
-    if len(numbers) < 3 or values.shape != numbers.shape or (np.diff(np.log2(numbers)) != 1).any():
+    if len(numbers) < 3 or values.shape != numbers.shape or (numbers[1:] != 2 * numbers[:-1]).any():
         raise InputError("three or more depths that double", list(depths), "give e.g. 64 128 256")
     if not np.isfinite(values).all():
         raise InputError("finite logarithms", list(logs), "leave the others out")

@@ -142,8 +142,8 @@ def measure(
     gradients : bool
         Whether to measure gradients as well.
     loss : callable, optional
-        From the model's output to a scalar, or to one number for each sample, instead of the
-        random probe.
+        From the model's output to a scalar, or to one number for each sample (or token), which are
+        summed; instead of the random probe.
     seed : int
         Of the random probe.
     on_batch : callable, optional
@@ -153,7 +153,8 @@ def measure(
     ------
     InputError
         For a model without blocks, a signal that is not finite (naming the block where that
-        begins), an output that has no real floating-point tensor, a loss of another kind.
+        begins), an output that has no real floating-point tensor, a loss of another kind or one
+        that does not depend on the output.
 
     Examples
     --------
@@ -316,6 +317,9 @@ def _summed(loss: object) -> Tensor:
     if not isinstance(loss, Tensor) or loss.ndim > 1 or not loss.is_floating_point():
         came = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         raise InputError("a loss that is a scalar or one number per sample", came, "reduce it")
+    if not loss.requires_grad:
+        came = "one without a gradient"
+        raise InputError("a loss that depends on the output", came, "compute it from the output")
     return loss.sum()
 
 

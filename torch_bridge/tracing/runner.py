@@ -96,7 +96,8 @@ def check_scales(
     Raises
     ------
     InputError
-        For another number of scales than blocks; for scales that are not real and finite.
+        For another number of scales than blocks; for scales that are not real, or, as
+        numbers, not finite.
 
     Examples
     --------

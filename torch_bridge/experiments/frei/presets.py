@@ -4,7 +4,7 @@
 preset   what it is for
 ======== ============================================================================
 tiny     a look at everything, in seconds
-small    the results page: two cores, under six minutes; L from 8 to 128
+small    the results page: a quarter of an hour on two cores; L from 8 to 128
 gpu      wider, longer, on more of the user's data; it has not been run
 ======== ============================================================================
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from expansion.checking import check_count
 from torch_bridge.experiments.frei.cell import Frei
 from torch_bridge.experiments.grids.presets import combinations, named
 
@@ -68,7 +69,7 @@ def preset_cells(
     Raises
     ------
     InputError
-        For an unknown preset.
+        For an unknown preset; for no seeds, or settings that no cell can have.
 
     Examples
     --------
@@ -79,8 +80,8 @@ def preset_cells(
     grid = named(PRESETS, preset)
     like = replace(
         grid.like,
-        epochs=epochs or grid.like.epochs,
-        rate=rate or grid.like.rate,
+        epochs=grid.like.epochs if epochs is None else epochs,
+        rate=grid.like.rate if rate is None else rate,
         task=task,
         data=data,
         device=device,
@@ -90,6 +91,6 @@ def preset_cells(
         width=widths or grid.widths,
         rule=rules or grid.rules,
         depth=depths or grid.depths,
-        seed=range(seeds or grid.seeds),
+        seed=range(grid.seeds if seeds is None else check_count(seeds, "seeds", least=1)),
     )
     return tuple(dict.fromkeys(found))

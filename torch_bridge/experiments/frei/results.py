@@ -31,7 +31,8 @@ __all__ = [
 
 _CAPTIONS = {
     "terms_against_depth": "Medians and ranges over seeds at the end; diverged runs have none.",
-    "along_training": "τ and E_S along training at the largest width, depth by depth.",
+    "along_training": "τ and E_S along training at the largest width, depth by depth, the "
+    "first seed of each; diverged runs end where they did.",
 }
 _MOST_POINTS = 300  # of the margin's linear program
 
@@ -108,8 +109,8 @@ def end_grid(cells: Sequence[Frei], answers: Sequence[Answer]) -> Grid:
         "linearisation error", "exp(θ Σ‖W_l‖)", "on the τ-ball", "interlayer norm",
     )  # fmt: skip
     note = (
-        "Means over seeds, of logarithms where powers of ten are shown. Growth: ‖x_L‖/‖x_1‖, "
-        "predicted by claim G6 at infinite width."
+        "Means over seeds; of logarithms, then exponentiated, for growth, certificates and the "
+        "interlayer norm. Growth: ‖x_L‖/‖x_1‖, predicted by claim G6 at infinite width."
     )
     return Grid("Networks at the end of training", headings, tuple(rows), note, text_columns=2)
 

@@ -5,7 +5,7 @@ Everything but the seconds is the same byte for byte for the same cells on the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ def write_folder(
     page: str,
     cells: Sequence[Any],
     kept: Path,
+    settings: Callable[[Any], Row] = settings_of,
 ) -> None:
     """Write every file whole.
 
@@ -46,6 +47,8 @@ def write_folder(
         Their settings and seconds make seconds.csv.
     kept : path
         The folder of finished cells.
+    settings : callable
+        From a cell to its settings as the tables have them.
 
     Raises
     ------
@@ -60,7 +63,7 @@ def write_folder(
     for name, rows in tables.items():
         write_whole(folder / f"{name}.csv", table_csv(rows))
         write_whole(folder / f"{name}.parquet", parquet_bytes(list(rows)))
-    timed = [settings_of(cell) | {"seconds": seconds_taken(kept, cell)} for cell in cells]
+    timed = [settings(cell) | {"seconds": seconds_taken(kept, cell)} for cell in cells]
     write_whole(folder / "seconds.csv", table_csv(timed))
     for name, figure in figures.items():
         write_whole(folder / f"{name}.svg", svg_text(figure).encode())

@@ -43,7 +43,7 @@ def gap_by_penalty_figure(groups: Sequence[Group]) -> Figure:
 
 
 def bound_figure(groups: Sequence[Group]) -> Figure:
-    """The bound at the end against R (discs), beside the measured gap (crosses)."""
+    """The bound at the end against R (discs), beside the measured gap (crosses, where positive)."""
     figure, (axes,) = panels(1, _size(1))
     for colour, group in zip(COLOURS * 9, groups, strict=False):
         bounded = [answer for _, answer in group.runs if answer["bound_log10_gap"] is not None]

@@ -4,7 +4,7 @@
 preset   what it is for
 ======== ============================================================================
 tiny     a look at everything, in seconds
-small    the results page, some 25 minutes on two cores: few samples (digits) at
+small    the results page, half an hour on two cores: few samples (digits) at
          L = 300, and 1000 beside it; as many as MNIST has (clusters) at L = 50
 gpu      the paper's sizes (L = 1000, d = 30, 20 seeds), for the user's data; it has
          not been run
@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from expansion.checking import check_count
 from torch_bridge.experiments.grids.presets import combinations, named
 from torch_bridge.experiments.marion.cell import Marion
 
@@ -79,7 +80,7 @@ def preset_cells(
     Raises
     ------
     InputError
-        For an unknown preset.
+        For an unknown preset; for no seeds, or settings that no cell can have.
 
     Examples
     --------
@@ -92,13 +93,13 @@ def preset_cells(
         found += combinations(
             replace(
                 part.like,
-                epochs=epochs or part.like.epochs,
+                epochs=part.like.epochs if epochs is None else epochs,
                 data=data or part.like.data,
                 device=device,
             ),
             depth=depths or (part.like.depth,),
             width=widths or (part.like.width,),
             penalty=penalties or part.penalties,
-            seed=range(seeds or part.seeds),
+            seed=range(part.seeds if seeds is None else check_count(seeds, "seeds", least=1)),
         )
     return tuple(dict.fromkeys(found))

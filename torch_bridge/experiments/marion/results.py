@@ -27,7 +27,8 @@ __all__ = ["bound_grid", "epoch_rows", "gap_grid", "run_rows", "sentences", "wri
 _CAPTIONS = {
     "gap_against_step": "Gap against sup‖ΔW‖ at μ = 0: every epoch of every seed, ends large.",
     "gap_by_penalty": "Gap at the end by penalty: every seed, its box, and the mean.",
-    "bound": "The bound at the end against R (discs), beside the measured gap (crosses).",
+    "bound": "The bound at the end against R (discs), beside the measured gap (crosses, where "
+    "it is positive).",
 }
 
 
@@ -215,6 +216,7 @@ def write_results(
         page=_page(groups, cells),
         cells=cells,
         kept=kept,
+        settings=_settings,
     )
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from expansion.towers.scaling import ScalingRule
-from torch_bridge.experiments.grids.pictures import COLOURS, panels
+from torch_bridge.experiments.grids.pictures import COLOURS, MARKS, panels
 from torch_bridge.experiments.training.schemes import Scheme
 from torch_bridge.experiments.training.table import Line
 
@@ -134,23 +134,28 @@ def _against_scale(
     *,
     log: bool = False,
 ) -> Figure:
-    figure = Figure(figsize=(6.0, 4.2), layout="constrained")
+    figure = Figure(figsize=(8.0, 4.2), layout="constrained")
     axes = figure.add_subplot()
     curves: dict[tuple[str, int], list[tuple[float, Line]]] = {}
     for line in lines:
         scale = _common_scale(line)
         if scale is not None and line.outcome == "trained":
             curves.setdefault((line.network, line.depth), []).append((scale, line))
-    for colour, ((network, depth), points) in zip(COLOURS * 3, curves.items(), strict=False):
+    networks = list(dict.fromkeys(network for network, _ in curves))
+    for (network, depth), points in curves.items():
         points.sort(key=lambda point: point[0])
-        for style, (word, value) in zip(("o-", "s--"), list(values.items())[::-1], strict=False):
+        depths = [other for name, other in curves if name == network]
+        colour = COLOURS[networks.index(network) % len(COLOURS)]
+        mark = MARKS[depths.index(depth) % len(MARKS)]
+        for style, (word, value) in zip(("-", "--"), list(values.items())[::-1], strict=False):
             axes.plot([x for x, _ in points], [value(line) for _, line in points], style, ms=4,
-                      color=colour, label=f"{network}, depth {depth}, {word}")  # fmt: skip
+                      color=colour, marker=mark,
+                      label=f"{network}, depth {depth}, {word}")  # fmt: skip
     _log_axes(axes, log)
     axes.set_xlabel("scale λ of every block")
     axes.set_ylabel(what)
     if curves:
-        axes.legend(frameon=False, fontsize=7)
+        figure.legend(loc="outside right upper", frameon=False, fontsize=7, handlelength=4)
     return figure
 
 

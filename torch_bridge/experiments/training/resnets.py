@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from expansion.checking import check_count
 from expansion.errors import InputError
 from torch_bridge.experiments.training.schemes import Scheme
 from torch_bridge.networks.models import ResidualBranch, ResidualNetwork, linear
@@ -212,6 +213,7 @@ def positions(shape: tuple[int, int, int], patch: int) -> int:
         When the patches do not fill the image.
     """
     _, height, width = shape
+    check_count(patch, "patch", least=1)
     if height % patch or width % patch:
         came = f"patches of {patch} on {height}×{width}"
         raise InputError("patches that fill the image", came, "give a divisor of both sides")

@@ -36,8 +36,9 @@ def summary_grid(lines: Sequence[Line]) -> Grid:
     note = (
         "Trained: finite losses throughout and a final training loss below "
         f"{BELOW_CHANCE:g}·ln(classes); stuck: finite, but not below; diverged: not finite. Rate: "
-        "the best of the sweep by training loss. Mean ± deviation over seeds at that rate; log10 "
-        "q_n is that of a typical draw at this width."
+        "that at which most seeds train, of these the one with the lowest mean training loss. "
+        "Mean ± deviation over seeds at that rate; log10 q_n is that of a typical draw at this "
+        "width."
     )
     return Grid("Networks that train, predicted and found", headings, rows, note, text_columns=2)
 
@@ -85,6 +86,7 @@ def write_results(folder: Path, trials: Sequence[Trial], rows: Sequence[Row], ce
 def _page(lines: Sequence[Line], trials: Sequence[Trial]) -> str:
     grid, exceptions = summary_grid(lines), exceptions_of(lines)
     agree = sum(line.agrees for line in lines)
+    alike = sum(line.outcome == line.predicted for line in lines)
     like = trials[0]
     part = "" if like.samples is None else f", the first {like.samples} training samples"
     rates = ", ".join(f"{rate:g}" for rate in sorted({t.rate for t in trials}, reverse=True))
@@ -93,8 +95,9 @@ def _page(lines: Sequence[Line], trials: Sequence[Trial]) -> str:
         opening=f"{len(trials)} runs on {like.data}{part}: {like.epochs} epochs in batches of "
         f"{like.batch}, momentum 0.9, learning rates {rates}, on {like.device}. Predictions use "
         "growth and mean order alone; the rule is in "
-        "`torch_bridge/experiments/training/predicted.py`. Prediction and finding agree for "
-        f"{agree} of {len(lines)} networks" + ("; the exceptions are" if exceptions else "."),
+        "`torch_bridge/experiments/training/predicted.py`. Prediction and finding agree on whether "
+        f"a network trains for {agree} of {len(lines)} networks (and on how it fails, for {alike})"
+        + ("; the exceptions are" if exceptions else "."),
         found=exceptions,
         captions=_CAPTIONS,
         grids=[grid],
