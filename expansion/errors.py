@@ -33,7 +33,10 @@ class InputError(ValueError):
         self.mend = mend
 
     def __str__(self) -> str:
-        came = " ".join(str(self.came).split())
+        try:
+            came = " ".join(str(self.came).split())
+        except ValueError:  # Python writes no more than 4300 digits
+            came = "a number of thousands of digits"
         shown = came if len(came) <= 120 else came[:117] + "..."
         return " ".join(f"{self.required}; got {shown or 'nothing'}; {self.mend}".split())
 

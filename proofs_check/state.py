@@ -76,7 +76,7 @@ class State:
             )
             evidence = _evidence(stored["evidence"])
             return Result(claim, check, evidence, saboteurs, float(stored["seconds"]))
-        except (OSError, ValueError, KeyError, TypeError):  # InputError is a ValueError
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):  # InputError too
             return None
 
     def save(self, result: Result) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expansion import LabelledTree, Tower, composed_orders, expand, expand_indexed
+from expansion import InputError, LabelledTree, Tower, composed_orders, expand, expand_indexed
 from expansion.series.notation import indexed_sum, write_term
 from expansion.trees.generate import rooted_forests, rooted_trees
 from expansion.trees.labelled import Forest
@@ -32,6 +32,57 @@ def pasted(text):
     names = {}
     exec(compile(text, "counterexample", "exec"), names)
     return names
+
+
+# --- what must not be proved ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "orders",
+    [
+        {"1": "Σ_{i} f_i + x"},  # x belongs to order 0 alone
+        {"1": "Σ_{i} f_i + (Σ_{a<b<c} f_c'f_b'f_a)^1"},
+        {"2": "Σ_{i<j} f_j'f_i + 5 (Σ_{a<b<c} f_c'f_b'f_a)^1"},
+        {"1": "Σ_{i} f_i + 7 Σ_{j,i<j} f_j'f_i"},  # j before the comma is that of the chain
+    ],
+)
+def test_what_was_once_overlooked_is_refuted(orders):
+    assert answer(orders=orders) == "REFUTED"
+
+
+@pytest.mark.parametrize("added", ["λ x", "99 λ² x"])
+def test_x_in_an_order_of_its_own_is_refuted(added):
+    right = "x + λ Σ_{i} f_i + λ² Σ_{i<j} f_j'f_i"
+    assert answer(formula=f"{right} + O(λ^3)") == "PROVED"
+    assert answer(formula=f"{right} + {added} + O(λ^3)") == "REFUTED"
+    tied = {"tied": True}
+    assert answer(tower=tied, orders={"1": "n f + (n - 1) x"}) == "REFUTED"
+
+
+def test_a_letter_of_the_chain_may_stand_before_the_comma():
+    assert answer(orders={"2": "Σ_{j,i<j} f_j'f_i"}) == "PROVED"
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ({"orders": {"1": "C(1 + Σ_{a<b<c} f_c'f_b'f_a, 1) Σ_{i} f_i"}}, "a number to choose from"),
+        ({"orders": {"1": "Σ_{i} f_i / (1 + Σ_{a<b<c} f_c'f_b'f_a)"}}, "a division by a number"),
+        ({"orders": {"2": "Σ_{i<j} f_j'f_i + Σ_{i<i} f_i'f_i"}}, "different letters"),
+        ({"orders": {"01": "7 Σ_{i} f_i", "1": "Σ_{i} f_i"}}, "order 1 once"),
+        ({"tower": {"tied": True}, "formula": "x + λ [ 7 n f + O(λ) ]"}, "a summand of the whole"),
+        ({"formula": "x + λ ( 7 Σ_{i} f_i + O(λ) )"}, "a summand of the whole"),
+        ({"formula": "x + 7 λ (Σ_{i} f_i + O(λ))^1"}, "a summand of the whole"),
+        ({"formula": "x + O(λ) + O(λ²)"}, "one O"),
+    ],
+)
+def test_what_has_no_meaning_is_no_proof(table, told):
+    with pytest.raises(InputError, match=told):
+        verdict(table)
+
+
+def test_brackets_around_the_whole_change_nothing():
+    assert answer(formula="(x + λ Σ_{i} f_i + O(λ²))") == "PROVED"
 
 
 # --- terms of another order -------------------------------------------------------------------

@@ -113,7 +113,7 @@ def read_candidate(path: str | os.PathLike[str]) -> Candidate:
         raise InputError("a TOML file", came, "check the path") from None
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # numbers of thousands of digits are not TOMLDecodeErrors
         raise InputError(f"TOML in {path}", str(error), "mend that place") from None
     except RecursionError:
         raise InputError(f"TOML in {path}", "tables nested too deep", "flatten it") from None
@@ -137,6 +137,8 @@ def candidate_of(table: Mapping[str, Any]) -> Candidate:
         whole = parse_formula(table["formula"], "formula")
     for key, formula in _table(table.get("orders", {}), "orders").items():
         number = _count(key, "an order", _MOST_ORDER)
+        if number in orders:
+            raise InputError(f"order {number} once", f"{key!r} as well", "leave one of them out")
         orders[number] = parse_formula(formula, f"order {number}")
         if orders[number].beyond is not None:
             raise InputError(f"order {number}: its own part only", "O(λ^k)", "leave it out")

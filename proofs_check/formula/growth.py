@@ -158,7 +158,7 @@ def _agree(claimed: Any, true: Any) -> bool:
 def _shown(value: Any) -> Any:
     if value.is_Rational:
         return Fraction(int(value.p), int(value.q))
-    return float(value) if value.is_number and value.is_finite else str(value)
+    return float(value) if value.is_real and value.is_finite else str(value)
 
 
 # --- every depth ------------------------------------------------------------------------------
@@ -244,6 +244,8 @@ def _judge_limit(candidate: Candidate) -> Evidence:
         return Evidence(Verdict.INCONCLUSIVE, why, 0)
     if claimed.free_symbols - true.free_symbols:
         raise InputError("limit: a number", claimed, "write e.g. exp(1), 1 or infinity")
+    if not (claimed.free_symbols or claimed.is_extended_real):
+        raise InputError("limit: a real number", claimed, "write e.g. exp(1), 1 or infinity")
     if claimed == true or (claimed.is_finite and sympy.expand(claimed - true) == 0):
         return Evidence(Verdict.PROVED, reach, 1)
     for gain in (1, 2) if coherent else (1,):

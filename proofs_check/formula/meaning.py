@@ -293,10 +293,10 @@ def most_letters(node: Node) -> int:
     match node:
         case Sum(parts):
             return max(map(most_letters, parts))
-        case Product(left, right):
+        case Product(left, right) | Quotient(left, right):
             return max(most_letters(left), most_letters(right))
-        case Quotient(left, _):
-            return most_letters(left)
+        case Power(inner, _) | Choose(inner, _):
+            return most_letters(inner)
         case Total(letters, _, body):
             return len(letters) + most_letters(body)
     return 0

@@ -101,9 +101,8 @@ write e.g. f_2'f_1, n(n-1)/2 f'f or ½ Σ_{i,j<k} f_k''(f_i, f_j)
     """
     mend = "write e.g. f_2'f_1, n(n-1)/2 f'f or ½ Σ_{i,j<k} f_k''(f_i, f_j)"
     tree = parsed("expansion.lark", text, where, mend)
-    builder = _Builder()
-    root: Node = transformed(builder, tree, where)
-    return Formula(root, builder.beyond)
+    formula: Formula = transformed(_Builder(), tree, where)
+    return formula
 
 
 def parsed(grammar: str, text: str, where: str, mend: str) -> Any:
@@ -166,30 +165,41 @@ def _wanted(names: Any) -> str:
     return "another sign"
 
 
+@dataclass(frozen=True, slots=True)
+class _Remainder:
+    """O(λ^k)."""
+
+    order: int
+
+
 @v_args(inline=True)
 class _Builder(Transformer[Token, Any]):
-    """The parse tree as syntax; remembers a closing O(…)."""
+    """The parse tree as syntax; a sum that ends in O(λ^k) is a Formula, and nobody's part."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.beyond: int | None = None
+    def start(self, *parts: Any) -> Formula:
+        root = parts[-1]
+        return root if isinstance(root, Formula) else Formula(root)
 
-    def start(self, *parts: Any) -> Node:
-        root: Node = parts[-1]
-        return root
-
-    def sum(self, *parts: Any) -> Node:
+    def sum(self, *parts: Any) -> Node | Formula:
+        if len(parts) == 1 and isinstance(parts[0], Formula):
+            return parts[0]  # brackets around the whole
         terms: list[Node] = []
-        sign = 1
+        sign, beyond = 1, None
         for part in parts:
             if isinstance(part, Token):
                 sign = 1 if part == "+" else -1
-            elif part is not None:
-                terms.append(part if sign > 0 else Product(Number(Fraction(-1)), part))
+            elif isinstance(part, _Remainder):
+                if beyond is not None:
+                    raise InputError("one O(λ^k)", f"O(λ^{part.order}) too", "leave one out")
+                beyond, sign = part.order, 1
+            else:
+                given = self._given(part)
+                terms.append(given if sign > 0 else Product(Number(Fraction(-1)), given))
                 sign = 1
         if not terms:
             raise InputError("a term before O(λ^k)", "none", "write e.g. x + λ f_1 + O(λ²)")
-        return terms[0] if len(terms) == 1 else Sum(tuple(terms))
+        whole = terms[0] if len(terms) == 1 else Sum(tuple(terms))
+        return whole if beyond is None else Formula(whole, beyond)
 
     def times(self, left: Node, right: Node) -> Node:
         return Product(self._given(left), self._given(right))
@@ -214,7 +224,11 @@ class _Builder(Transformer[Token, Any]):
                 waiting += condition
                 continue
             second, relation = condition[2], condition[1]
-            relations += [(letter, relation, second) for letter in waiting]
+            chain = condition[::2]
+            if len(set(chain)) < len(chain):
+                came = "".join(condition)
+                raise InputError("different letters in a condition", came, "write e.g. i<j")
+            relations += [(one, relation, second) for one in waiting if one not in chain]
             relations += [
                 (condition[i], condition[i + 1], condition[i + 2])
                 for i in range(0, len(condition) - 2, 2)
@@ -247,11 +261,9 @@ class _Builder(Transformer[Token, Any]):
     def choose(self, top: Node, bottom: Token) -> Node:
         return Choose(self._given(top), _small(str(bottom)))
 
-    def big_o(self, text: Token) -> None:
-        if self.beyond is not None:
-            raise InputError("one O(λ^k)", str(text), "leave the other out")
+    def big_o(self, text: Token) -> _Remainder:
         digits = re.sub(r"\D", "", plain_digits(str(text)))
-        self.beyond = int(digits or 1)
+        return _Remainder(int(digits[:9] or 1))
 
     def rest(self, text: Token) -> Node:
         raise InputError("every term spelled out", str(text).strip(), "write the terms out")
@@ -273,9 +285,10 @@ class _Builder(Transformer[Token, Any]):
         return text
 
     @staticmethod
-    def _given(part: Node | None) -> Node:
-        if part is None:
-            raise InputError("O(λ^k) alone, as the last summand", "a factor", "add it to the rest")
+    def _given(part: Node | Formula | _Remainder) -> Node:
+        if isinstance(part, (Formula, _Remainder)):
+            came = "one inside a product or a bracket"
+            raise InputError("O(λ^k) as a summand of the whole", came, "add it to the rest")
         return part
 
 

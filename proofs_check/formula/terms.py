@@ -56,8 +56,8 @@ def judge_terms(candidate: Candidate) -> Evidence:
             for term in sorted({*claimed, *held} - {START}):
                 gap = claimed.get(term, 0) - held.get(term, 0)
                 yield _shown(term, k, gap, claimed, held, tower) if gap != 0 else None
-            if k == 0 and START in {*claimed, *held}:
-                given = {"term": START, "order": 0}
+            if START in {*claimed, *held}:
+                given = {"term": START, "order": k}
                 yield difference(claimed.get(START, 0), held.get(START, 0), **given)
 
     return exhaust(cases(), Verdict.PROVED, reach_of(tower, orders))

@@ -98,7 +98,7 @@ def read_answer(folder: Path, cell: Any) -> Answer | None:
         return dict(record["answer"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         raise InputError("a cell as a grid wrote it", path, "delete that file") from None
 
 
