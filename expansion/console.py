@@ -44,7 +44,9 @@ def run(app: typer.Typer, arguments: Sequence[str], several: Sequence[str] = ())
         message = str(error)
     except typer.TyperException as error:
         message = " ".join(error.format_message().split()).rstrip(".") + "; try --help"
-    except MemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or "allocate" in str(error)):
+            raise  # PyTorch's allocators raise RuntimeErrors
         needed = str(error) or "one that needs more"
         message = str(InputError("a request that fits into memory", needed, "lower its sizes"))
     except BrokenPipeError:

@@ -46,6 +46,16 @@ def test_a_grid_is_printed_and_written(command, tmp_path):
     assert {run["scheme"] for run in report["runs"]} == {"1", "1/n"}
 
 
+@pytest.mark.parametrize("more", [(), ("--resume",)])
+def test_a_page_of_somebody_else_is_not_replaced(command, tmp_path, more):
+    (tmp_path / "README.md").write_text("mine")
+    code, out, err = command(*quick(tmp_path, *more))
+    assert (code, out) == (2, "")
+    assert "which would be replaced" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -58,6 +68,9 @@ def test_a_grid_is_printed_and_written(command, tmp_path):
         (("--network", "vgg"), "a network of this preset"),
         (("--network", "transformer", "--rule", "batchnorm"), "normalisation of its own"),
         (("--data", "nowhere"), "digits, clusters"),
+        (("--data", ""), "digits, clusters"),
+        (("--seeds", "100000000"), "a grid of at most 100,000 runs"),
+        (("--depth", "1000000"), "a depth of at most 20,000"),
         (("--jobs", "0"), "jobs"),
         (("--device", "tpu"), "a device among"),
         (("--seeds", "0"), "seeds"),

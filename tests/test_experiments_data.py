@@ -132,12 +132,24 @@ def test_a_user_s_datasets_of_both_styles_are_the_same_data(tmp_path):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"train_labels": np.arange(12) / 2}, "give integers"),
-        ({"train_labels": np.arange(11) % 3}, "one label per row"),
+        ({"train_labels": np.arange(12) / 2}, "give an integer"),
+        ({"train_labels": np.arange(11) % 3}, "for 12 samples"),
+        ({"train_labels": np.array(1)}, "for 12 samples"),
+        ({"train_labels": 10**9 * (np.arange(12) % 2)}, "labels below 100000"),
         ({"train_labels": np.arange(12) - 1}, "labels 0, 1, 2"),
         ({"train_inputs": np.full((12, 4), np.nan)}, "finite inputs"),
         ({"train_inputs": np.ones((12, 4)), "test_inputs": np.ones((6, 4))}, "inputs that differ"),
-        ({"train_inputs": np.ones(12)}, "rows or images"),
+        ({"train_inputs": np.ones(12)}, "real inputs of shape"),
+        (
+            {"train_inputs": np.ones((12, 0)), "test_inputs": np.ones((6, 0))},
+            "real inputs of shape",
+        ),
+        ({"train_inputs": np.full((12, 4), "1")}, "real inputs of shape"),
+        ({"train_inputs": np.ones((12, 4)) * 1j}, "real inputs of shape"),
+        ({"train_inputs": 1e200 * np.eye(12, 4)}, "finite inputs"),
+        ({"train_inputs": np.eye(12, 4).reshape(12, 1, 1, 2, 2)}, "inputs alike"),
+        ({"test_inputs": np.ones((6, 5))}, "inputs alike"),
+        ({"test_inputs": np.ones((0, 4))}, "real inputs of shape"),
         ({"test_labels": None}, "as .npy files"),
         ({"train_inputs": np.array([{}] * 12)}, "as .npy files"),  # a pickle inside
     ],

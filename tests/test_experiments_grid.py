@@ -95,7 +95,8 @@ def test_a_damaged_or_foreign_cell_is_named(tmp_path):
     path = cell_file(tmp_path, Sum(1))
     whole = json.loads(path.read_text())
     other = json.dumps(whole | {"cell": {"first": 9}})
-    for damaged in ("{", "[]", '{"cell": 1}', other):
+    changed = json.dumps(whole | {"answer": whole["answer"] | {"sum": 7.0}})
+    for damaged in ("{", "[]", '{"cell": 1}', other, changed, "[" * 10**5):
         path.write_text(damaged)
         with pytest.raises(InputError, match="delete that file"):
             read_answer(tmp_path, Sum(1))
@@ -107,6 +108,14 @@ def test_bad_folders_and_jobs_are_refused(tmp_path):
         run_grid([Sum(1)], added, folder=tmp_path / "file")
     with pytest.raises(InputError, match="jobs"):
         run_grid([Sum(1)], added, folder=tmp_path, jobs=0)
+
+
+def test_grids_and_networks_that_are_too_large_are_refused_at_once():
+    with pytest.raises(InputError, match="at most 100,000 runs; got 4,000,000,000"):
+        combinations(Trial("mlp", "1", 1), depth=[1, 2, 3, 4], seed=range(10**9))
+    for size in ({"depth": 10**6}, {"depth": 10, "width": 10**5}):
+        with pytest.raises(InputError, match="at most"):
+            Trial("mlp", "1", **{"depth": 1, **size})
 
 
 def test_finite_leaves_everything_else():

@@ -292,7 +292,7 @@ def test_the_page_says_what_was_run_and_what_came(grid, tmp_path):
     # An exception is named.
     wrong = [row | {"predicted_outcome": "trained"} for row in rows]
     told = write_results(tmp_path, asked, wrong, cells)
-    assert "agree for 6 of 8 networks; the exceptions are" in told
+    assert "for 6 of 8 networks (and on how it fails, for 6); the exceptions are" in told
     assert "dense, half, depth 60: predicted trained" in told
 
 

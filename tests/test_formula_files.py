@@ -83,6 +83,9 @@ def test_text(formula):
     [
         ("", "one of [orders], formula and [growth]; got none"),
         ("[orders", "TOML in"),
+        (f"order = {'9' * 5000}\nformula = 'x + O(λ)'", "TOML in"),
+        (f"order = 0x{'f' * 5000}\nformula = 'x + O(λ)'", "a number of thousands of digits"),
+        ("[growth]\nlimit = 'sqrt(-1)'\n[tower]\nrule = '1/n'", "limit: a real number"),
         ("[orders]\n", "at least one order"),
         ("[orders]\n1 = 2", "order 1: a formula as text; got 2"),
         ("[orders]\none = 'f_1'", "an order must be a whole number"),
@@ -129,6 +132,15 @@ def test_text(formula):
         (
             "[tower]\ntied = true\n[[branch]]\npolynomial = ['1/x1']\n[orders]\n1 = 'f'",
             "branch 1: a polynomial",
+        ),
+        (
+            "[tower]\ntied = true\n[[branch]]\naffine = [[nan]]\n[orders]\n1 = 'f'",
+            "branch 1: finite numbers; got nan",
+        ),
+        (
+            "[tower]\ntied = true\n[[branch]]\npolynomial = ['(1+x1+x2)^64', 'x1']\n"
+            "[orders]\n1 = 'f'",
+            "polynomials of at most 500 terms",
         ),
         (
             "[tower]\ntied = true\n[[branch]]\naffine = [[1, 2]]\n[orders]\n1 = 'f'",

@@ -20,6 +20,10 @@ def judged(rule, **laws):
     return {name: one.verdict.name for name, one in evidence.items()}
 
 
+def test_what_is_not_real_is_refuted():
+    assert judged(None, energy="sqrt(-1)") == {"energy": "REFUTED"}
+
+
 @pytest.mark.parametrize(
     ("rule", "laws"),
     [

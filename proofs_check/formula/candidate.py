@@ -20,6 +20,7 @@ Instead of ``[orders]``, ``formula`` may hold a whole expansion, as ``expansion 
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -44,6 +45,7 @@ _KINDS = {"abstract": None, "affine": 1, "quadratic": 2, "cubic": 3}
 _MOST_BLOCKS = 64
 _MOST_ORDER = 8
 _DIMENSIONS = 4
+_MOST_TERMS = 500  # of a branch's polynomial
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +227,9 @@ def _branch(given: Mapping[str, Any], number: int) -> SymbolicBranch:
         formulas = [parse_arithmetic(text, names, f"{where}: polynomial") for text in texts]
         for formula in formulas:
             _check_smooth(formula, where, functions=False)
+            if _most_terms(formula) > _MOST_TERMS:
+                required = f"{where}: polynomials of at most {_MOST_TERMS:,} terms, multiplied out"
+                raise InputError(required, formula, "lower its powers")
         return SymbolicBranch(variables, tuple(map(sympy.expand, formulas)))
     matrix = given["affine"]
     size = _size(matrix, where)
@@ -258,7 +263,23 @@ def _row(row: Any, size: int, where: str) -> list[Any]:
 def _number(value: Any, where: str) -> sympy.Expr:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise InputError(f"{where}: numbers", repr(value), 'write e.g. 2 or "1/3"')
-    return parse_arithmetic(str(value), {}, where)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where}: finite numbers", value, 'write e.g. 2 or "1/3"')
+    if isinstance(value, (int, float)):
+        return sympy.Rational(str(value))  # as it is written: 0.1 is 1/10
+    return parse_arithmetic(value, {}, where)
+
+
+def _most_terms(formula: sympy.Expr) -> int:
+    """How many terms a formula may have when it is multiplied out."""
+    if formula.is_Add:
+        return sum(map(_most_terms, formula.args))
+    if formula.is_Mul:
+        return math.prod(map(_most_terms, formula.args))
+    if formula.is_Pow and formula.exp.is_Integer and formula.exp > 0:
+        power = int(formula.exp)
+        return math.comb(_most_terms(formula.base) + power - 1, power)
+    return 1
 
 
 def _check_smooth(formula: sympy.Expr, where: str, *, functions: bool) -> None:

@@ -81,7 +81,7 @@ def numbers(
 
 def data_place(data: str) -> str:
     """The spec of the data such that it means the same to every worker."""
-    return Path(data).absolute().as_posix() if Path(data).is_dir() else data
+    return Path(data).absolute().as_posix() if data and Path(data).is_dir() else data
 
 
 def answer_all(
@@ -116,6 +116,10 @@ def answer_all(
     from torch_bridge.experiments.grids.grid import run_grid
 
     workers = None if jobs is None else check_jobs(jobs)
+    page = output / "README.md"
+    if page.exists() and not (resume and (output / "cells").is_dir()):
+        mend = "add --resume to go on with that run, or give another folder"
+        raise InputError("a folder for a new run", f"{page}, which would be replaced", mend)
     with progress_bar(what, sum(map(size, cells))) as advance, joined_cluster(cluster):
 
         def on_cell(cell: C) -> None:

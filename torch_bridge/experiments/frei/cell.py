@@ -41,7 +41,7 @@ from torch_bridge.experiments.frei.network import (
     log_interlayer_norm,
 )
 from torch_bridge.experiments.frei.task import SignedData, signed_data
-from torch_bridge.experiments.grids.cells import Answer, seed_of
+from torch_bridge.experiments.grids.cells import Answer, check_network, seed_of
 from torch_bridge.experiments.grids.inputs import images_of
 from torch_bridge.networks.training import deterministic
 
@@ -115,6 +115,7 @@ class Frei:
         check_count(self.seed, "seed", least=0)
         if check_count(self.width, "width", least=2) % 2:
             raise InputError("an even width, for a balanced readout", self.width, "give an even m")
+        check_network(self.depth, self.width)
         if check_finite(self.rate, "rate") <= 0:
             raise InputError("a rate above 0", self.rate, "give e.g. 2")
         rule = ScalingRule.of(self.rule)

@@ -23,9 +23,21 @@ from typing import Any
 from expansion import __version__
 from expansion.errors import InputError
 
-__all__ = ["Answer", "cell_file", "finite", "identity", "read_answer", "seed_of", "settings_of"]
+__all__ = [
+    "Answer",
+    "cell_file",
+    "check_network",
+    "digest",
+    "finite",
+    "identity",
+    "read_answer",
+    "seed_of",
+    "settings_of",
+]
 
 Answer = dict[str, Any]
+_MOST_BLOCKS = 20_000
+_MOST_WEIGHTS = 10**9  # of square matrices, one a block
 
 
 def settings_of(cell: Any) -> dict[str, Any]:
@@ -63,7 +75,7 @@ def identity(cell: Any) -> str:
     (32, False)
     """
     question = [__version__, type(cell).__qualname__, settings_of(cell)]
-    return _digest(question)[:32]
+    return digest(question)[:32]
 
 
 def seed_of(*words: object) -> int:
@@ -74,7 +86,7 @@ def seed_of(*words: object) -> int:
     >>> seed_of("weights", 3) == seed_of("weights", 3), seed_of("weights", 3) == seed_of("order", 3)
     (True, False)
     """
-    return int(_digest([str(word) for word in words])[:16], 16) >> 1
+    return int(digest([str(word) for word in words])[:16], 16) >> 1
 
 
 def cell_file(folder: Path, cell: Any) -> Path:
@@ -93,13 +105,32 @@ def read_answer(folder: Path, cell: Any) -> Answer | None:
     path = cell_file(folder, cell)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        if record["cell"] != settings_of(cell):
+        if record["cell"] != settings_of(cell) or record["digest"] != digest(record["answer"]):
             raise ValueError
         return dict(record["answer"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         raise InputError("a cell as a grid wrote it", path, "delete that file") from None
+
+
+def check_network(depth: int, width: int) -> None:
+    """Refuse a network that is too large for a grid, before anything is made.
+
+    Raises
+    ------
+    InputError
+        For more than 20,000 blocks, or 10^9 weights.
+
+    Examples
+    --------
+    >>> check_network(1000, 64)
+    """
+    if depth > _MOST_BLOCKS:
+        raise InputError(f"a depth of at most {_MOST_BLOCKS:,}", depth, "train fewer blocks")
+    if (weights := depth * width**2) > _MOST_WEIGHTS:
+        came = f"about {weights:,} (depth {depth}, width {width})"
+        raise InputError(f"a network of at most {_MOST_WEIGHTS:,} weights", came, "lower the width")
 
 
 def finite(value: Any) -> Any:
@@ -117,6 +148,7 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _digest(question: list[Any]) -> str:
-    text = json.dumps(question, sort_keys=True)
+def digest(value: Any) -> str:
+    """A fingerprint of JSON values."""
+    text = json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

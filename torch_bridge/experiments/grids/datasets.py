@@ -48,6 +48,8 @@ _SHIPPED = {"digits": load_digits, "clusters": load_clusters}
 _IMAGE_KEYS = ("image", "img", "pixel_values")
 _LABEL_KEYS = ("label", "labels", "fine_label")
 _CIFAR_SHAPE = (3, 32, 32)
+_LARGEST_INPUT = 1e15
+_MOST_CLASSES = 100_000
 
 _Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
@@ -116,20 +118,21 @@ def load_data(spec: str = "digits", samples: int | None = None) -> ImageData:
         required = "digits, clusters, a folder of arrays, a CIFAR-10 folder, or FILE.py:callable"
         raise InputError(required, spec, "check the path")
     train_x, train_y, test_x, test_y = (np.asarray(part) for part in parts)
-    train_x, train_y = train_x[:samples], train_y[:samples]
-    shape = _shape(train_x, spec)
-    train, test = (x.reshape(len(x), -1).astype(np.float64) for x in (train_x, test_x))
-    if not len(train) or not (np.isfinite(train).all() and np.isfinite(test).all()):
-        raise InputError(f"finite inputs in {spec}", "none, or some that are not", "check the data")
+    train, test = _inputs(train_x, spec), _inputs(test_x, spec)
+    if train_x.shape[1:] != test_x.shape[1:]:
+        came = f"shapes {train_x.shape} and {test_x.shape}"
+        raise InputError(f"training and test inputs alike in {spec}", came, "check the data")
+    labels = _classes(train_y, len(train), spec)[:samples]
+    train, shape = train[:samples], _shape(train_x, spec)
     mean = train.mean(axis=0)
     deviation = math.sqrt(float(((train - mean) ** 2).mean()))
     if deviation == 0:
         raise InputError(f"inputs that differ in {spec}", "equal ones", "check the data")
     tensors = (
         _rows((train - mean) / deviation),
-        _classes(train_y, spec),
+        labels,
         _rows((test - mean) / deviation),
-        _classes(test_y, spec),
+        _classes(test_y, len(test), spec),
     )
     digest = hashlib.sha256()
     for tensor in tensors:
@@ -141,9 +144,25 @@ def _rows(x: NDArray[np.float64]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
 
 
-def _classes(y: NDArray[Any], spec: str) -> Tensor:
-    if y.dtype.kind not in "iu":
-        raise InputError(f"labels 0, 1, 2, … in {spec}", f"{y.dtype} numbers", "give integers")
+def _inputs(x: NDArray[Any], spec: str) -> NDArray[np.float64]:
+    """Rows of float64; sizes are limited so that squares and float32 hold them."""
+    if x.dtype.kind not in "fiub" or x.ndim < 2 or 0 in x.shape:
+        came = f"{x.dtype} of shape {x.shape}"
+        raise InputError(f"real inputs of shape (samples, …) in {spec}", came, "check the data")
+    rows = x.reshape(len(x), -1).astype(np.float64)
+    if not (abs(rows) <= _LARGEST_INPUT).all():  # NaN is not
+        required = f"finite inputs in {spec}, up to {_LARGEST_INPUT:g}"
+        raise InputError(required, "some that are not", "check the data")
+    return rows
+
+
+def _classes(y: NDArray[Any], samples: int, spec: str) -> Tensor:
+    if y.dtype.kind not in "iu" or y.shape != (samples,):
+        came = f"{y.dtype} numbers of shape {y.shape} for {samples} samples"
+        raise InputError(f"labels 0, 1, 2, … in {spec}", came, "give an integer for each sample")
+    if int(y.max()) >= _MOST_CLASSES:
+        required = f"labels below {_MOST_CLASSES} in {spec}"
+        raise InputError(required, int(y.max()), "number the classes 0, 1, 2, …")
     return torch.from_numpy(np.ascontiguousarray(y, dtype=np.int64))
 
 
@@ -177,7 +196,15 @@ def _read_folder(folder: Path) -> _Arrays:
             files = [folder / f"{name}.npy" for name in _PARTS]
             found = {file.stem: np.load(file, allow_pickle=False) for file in files}
         train_x, train_y, test_x, test_y = (found[name] for name in _PARTS)
-    except (OSError, ValueError, KeyError, EOFError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        SafetensorError,
+        TypeError,  # numpy has no bfloat16,
+        AttributeError,  # and no float8
+    ) as error:
         required = f"{', '.join(_PARTS)} as .npy files or in one .safetensors file"
         came = f"{folder} ({type(error).__name__}: {error})"
         raise InputError(required, came, "write these arrays") from None

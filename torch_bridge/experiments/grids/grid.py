@@ -23,7 +23,14 @@ from expansion.checking import check_jobs
 from expansion.errors import InputError
 from expansion.parallel import as_finished
 from expansion.writing import write_whole
-from torch_bridge.experiments.grids.cells import Answer, cell_file, finite, read_answer, settings_of
+from torch_bridge.experiments.grids.cells import (
+    Answer,
+    cell_file,
+    digest,
+    finite,
+    read_answer,
+    settings_of,
+)
 
 __all__ = ["run_grid", "seconds_taken"]
 
@@ -109,7 +116,12 @@ def _kept(answer: Callable[[Any], Answer], folder: Path, cell: Any) -> dict[str,
     start = time.perf_counter()
     found = finite(answer(cell))
     seconds = round(time.perf_counter() - start, 3)
-    record = {"cell": settings_of(cell), "answer": found, "seconds": seconds}
+    record = {
+        "cell": settings_of(cell),
+        "answer": found,
+        "digest": digest(found),
+        "seconds": seconds,
+    }
     if folder.is_dir():  # a worker elsewhere may not have it
         _write(folder, cell, record)
     return record

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from expansion.errors import InputError
@@ -16,6 +17,7 @@ __all__ = ["combinations", "named"]
 
 C = TypeVar("C", bound="DataclassInstance")
 P = TypeVar("P")
+_MOST_CELLS = 100_000
 
 
 def combinations(like: C, **values: Iterable[Any]) -> tuple[C, ...]:
@@ -28,6 +30,11 @@ def combinations(like: C, **values: Iterable[Any]) -> tuple[C, ...]:
     **values : iterable
         By the name of a setting, what it shall be.
 
+    Raises
+    ------
+    InputError
+        For more than 100,000 cells, or a value that no cell can have.
+
     Examples
     --------
     >>> from dataclasses import make_dataclass
@@ -36,9 +43,13 @@ def combinations(like: C, **values: Iterable[Any]) -> tuple[C, ...]:
     >>> [(cell.depth, cell.seed, cell.rate) for cell in found]
     [(3, 0, 0.5), (3, 1, 0.5), (4, 0, 0.5), (4, 1, 0.5)]
     """
+    listed = {name: v if isinstance(v, Sequence) else tuple(v) for name, v in values.items()}
+    if (runs := prod(map(len, listed.values()))) > _MOST_CELLS:
+        mend = "ask for fewer seeds, depths or rules"
+        raise InputError(f"a grid of at most {_MOST_CELLS:,} runs", f"{runs:,}", mend)
     return tuple(
         replace(like, **dict(zip(values, chosen, strict=True)))
-        for chosen in product(*values.values())
+        for chosen in product(*listed.values())
     )
 
 

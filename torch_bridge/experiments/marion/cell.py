@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from expansion.checking import check_count, check_finite
 from expansion.errors import InputError
-from torch_bridge.experiments.grids.cells import Answer, seed_of
+from torch_bridge.experiments.grids.cells import Answer, check_network, seed_of
 from torch_bridge.experiments.grids.inputs import images_of
 from torch_bridge.experiments.marion.bound import BOUND_FIELDS, bound_of
 from torch_bridge.experiments.marion.smooth_tower import (
@@ -92,6 +92,7 @@ class Marion:
         if self.depth > MOST_LAYERS:
             mend = "the start needs a dense matrix of that size"
             raise InputError(f"a depth of at most {MOST_LAYERS}", self.depth, mend)
+        check_network(self.depth, self.width)
         check_count(self.seed, "seed", least=0)
         for name in ("rate", "bandwidth"):
             if check_finite(getattr(self, name), name) <= 0:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from expansion.checking import check_count
 from expansion.errors import InputError
-from torch_bridge.experiments.grids.cells import Answer, seed_of
+from torch_bridge.experiments.grids.cells import Answer, check_network, seed_of
 from torch_bridge.experiments.grids.inputs import images_of
 from torch_bridge.experiments.training.descent import descend
 from torch_bridge.experiments.training.measured import (
@@ -97,6 +97,7 @@ class Trial:
         object.__setattr__(self, "scheme", Scheme.parse(self.scheme).text)
         for name in ("depth", "width", "epochs", "batch", "patch"):
             check_count(getattr(self, name), name, least=1)
+        check_network(self.depth, self.width)
         check_count(self.seed, "seed", least=0)
         if not (math.isfinite(self.rate) and self.rate > 0):
             raise InputError("a learning rate above 0", self.rate, "give e.g. 0.02")
