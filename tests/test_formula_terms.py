@@ -34,6 +34,10 @@ def pasted(text):
     return names
 
 
+LETTERS = "abcdeghijklmopqrstuvw"
+LONG = f"Σ_{{{'<'.join(LETTERS)}}} " + "'".join(f"f_{letter}" for letter in reversed(LETTERS))
+
+
 # --- what must not be proved ------------------------------------------------------------------
 
 
@@ -74,6 +78,7 @@ def test_a_letter_of_the_chain_may_stand_before_the_comma():
         ({"formula": "x + λ ( 7 Σ_{i} f_i + O(λ) )"}, "a summand of the whole"),
         ({"formula": "x + 7 λ (Σ_{i} f_i + O(λ))^1"}, "a summand of the whole"),
         ({"formula": "x + O(λ) + O(λ²)"}, "one O"),
+        ({"orders": {"8": LONG}}, "choices of blocks"),  # one holds, of millions that are tried
     ],
 )
 def test_what_has_no_meaning_is_no_proof(table, told):

@@ -50,6 +50,7 @@ Claims = dict[int, dict[Any, Any]]
 
 _Value = dict[tuple[int, Any], Any]  # (power of λ, term or None for a scalar) to coefficient
 _MOST_TERMS = 60_000  # as the true terms are limited to
+_MOST_TRIED = 200_000  # choices of blocks, most of which no condition may leave
 _MOST_DEGREE = 64
 _MOST_BITS = 1000
 
@@ -93,7 +94,7 @@ class Reader:
         self.tied = tied
         self.decoder = decoder
         self.scales = scales
-        self._terms = 0
+        self._terms = self._tried = 0
 
     def claims(self, root: Node, where: str) -> Claims:
         """What the formula claims.
@@ -103,7 +104,7 @@ class Reader:
         InputError
             Where it has no meaning for this tower.
         """
-        self._terms = 0
+        self._terms = self._tried = 0
         try:
             value = self._value(root, {})
         except InputError as error:
@@ -248,6 +249,10 @@ class Reader:
                 yield {**letters, **chosen}
                 return
             for block in range(1, (self.depth or 0) + 1):
+                self._tried += 1
+                if self._tried > _MOST_TRIED:
+                    mend = "lower the depth, or sum over fewer letters"
+                    raise InputError(f"at most {_MOST_TRIED:,} choices of blocks", "more", mend)
                 trial = {**chosen, left[0]: block}
                 if all(_holds(relation, {**letters, **trial}) for relation in node.relations):
                     yield from extended(trial, left[1:])
