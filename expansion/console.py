@@ -44,11 +44,8 @@ def run(app: typer.Typer, arguments: Sequence[str], several: Sequence[str] = ())
         message = str(error)
     except typer.TyperException as error:
         message = " ".join(error.format_message().split()).rstrip(".") + "; try --help"
-    except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, MemoryError) or "allocate" in str(error)):
-            raise  # PyTorch's allocators raise RuntimeErrors
-        needed = str(error) or "one that needs more"
-        message = str(InputError("a request that fits into memory", needed, "lower its sizes"))
+    except MemoryError as error:
+        message = _too_large(error)
     except BrokenPipeError:
         # The reader of a pipe went away, as `| head` does; nobody is left to write to.
         sys.stdout = None
@@ -65,6 +62,10 @@ def run(app: typer.Typer, arguments: Sequence[str], several: Sequence[str] = ())
         message = str(InputError("an output that can be written", came, "write elsewhere"))
     except (typer.Abort, KeyboardInterrupt):
         return _interrupted()
+    except RuntimeError as error:  # after Abort, which is one
+        if "allocate" not in str(error):  # as PyTorch's allocators say it
+            raise
+        message = _too_large(error)
     else:
         # The parser turns an interruption into its exit code.
         return _interrupted() if code == _INTERRUPTED else int(code or 0)
@@ -78,6 +79,11 @@ def _check_stdout() -> None:
         raise InputError("a standard output", "a closed one", "leave it open")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _too_large(error: Exception) -> str:
+    needed = str(error) or "one that needs more"
+    return str(InputError("a request that fits into memory", needed, "lower its sizes"))
 
 
 def _interrupted() -> int:
