@@ -1,7 +1,8 @@
-"""Random towers of every kind that has a bound."""
+"""Random towers of every kind that has a bound, and their activations in mpmath."""
 
 import math
 
+import mpmath
 import numpy as np
 import sympy
 
@@ -11,6 +12,13 @@ from expansion.towers.tower import Tower
 
 ACTIVATIONS = ("tanh", "sin", "erf", "gelu", "linear", "sigmoid")
 X, Y = sympy.symbols("x y")
+MP = {
+    "tanh": mpmath.tanh,
+    "sin": mpmath.sin,
+    "erf": mpmath.erf,
+    "gelu": lambda a: a * (1 + mpmath.erf(a / mpmath.sqrt(2))) / 2,
+    "linear": lambda a: a,
+}
 
 
 def random_tower(seed):
@@ -59,3 +67,7 @@ def random_formulas(g):
             for a in c
         ),
     )
+
+
+def as_mp(value):
+    return mpmath.mpf(value.mid().str(45, radius=False))

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from bounds_inputs import unit
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import minimize
 
 from expansion import (
     InputError,
@@ -19,8 +19,6 @@ from expansion import (
     margin_estimate,
 )
 from expansion.bounds.linearisation import (
-    laws_at_start,
-    linearisation_errors,
     linearisation_law,
     worst_last_layer,
 )
@@ -29,11 +27,6 @@ from expansion.bounds.overparameterized import worst_pattern
 from expansion.bounds.overparameterized_sweep import depth_exponents, depth_sweep
 
 SEEDS = st.integers(0, 2**32 - 1)
-
-
-def unit(generator, *shape):
-    points = generator.normal(size=shape)
-    return points / np.linalg.norm(points, axis=-1, keepdims=True)
 
 
 # --- the network ------------------------------------------------------------------------------
@@ -221,83 +214,6 @@ def test_distance_from_start_along_a_training():
     assert jacobian_norms(stack, 0.3, gates)[0] <= math.exp(limit.log_product)
 
 
-# --- linearisation ----------------------------------------------------------------------------
-
-
-@given(SEEDS, st.floats(0.01, 3))
-def test_the_worst_last_layer_is_attained_and_not_exceeded(seed, tau):
-    generator = np.random.default_rng(seed)
-    network = draw_classifier(3, 6, 2, 0.5, seed)
-    x = unit(generator, 3)
-    worst, weight = worst_last_layer(network, x, tau)
-    assert np.linalg.norm(weight - network.weights[-1]) <= tau * (1 + 1e-12)
-    attained = linearisation_errors(network, [*network.weights[:-1], weight], x[None])[0]
-    assert attained == pytest.approx(worst, rel=1e-9, abs=1e-12)
-    for _ in range(20):
-        step = generator.normal(size=weight.shape) * generator.integers(0, 2, size=weight.shape[1])
-        step *= tau / max(np.linalg.norm(step), 1e-12)
-        moved = [*network.weights[:-1], network.weights[-1] + step]
-        assert linearisation_errors(network, moved, x[None])[0] <= worst * (1 + 1e-9) + 1e-12
-
-
-def test_the_worst_last_layer_by_an_optimiser():
-    # Nelder–Mead from many starts over the six moves δ of the pre-activations.
-    network = draw_classifier(3, 6, 1, 0.0, seed=5)
-    x = np.array([0.6, 0.0, 0.8])
-    tau = 0.8
-    worst, _ = worst_last_layer(network, x, tau)
-    state = network.states(x[None])[0][0]
-    values, reach = state @ network.weights[-1], tau * np.linalg.norm(state)
-
-    def error(move):
-        move = move * min(1.0, reach / max(np.linalg.norm(move), 1e-12))
-        after, before = np.maximum(values + move, 0), np.maximum(values, 0)
-        return -abs(network.readout @ (after - before - (values > 0) * move))
-
-    generator = np.random.default_rng(0)
-    starts = reach * unit(generator, 40, 6)
-    found = [-minimize(error, start, method="Nelder-Mead").fun for start in starts]
-    assert max(found) == pytest.approx(worst, rel=1e-3)
-    assert max(found) <= worst * (1 + 1e-9)
-
-
-def test_the_four_thirds_law_of_the_worst_change():
-    # Width 2048: the fit is over τ from 0.02 to 0.2, a factor of 10. Deviations from 4/3 are of
-    # the next order in τ and 1/(τ m^{3/2}); the constant is ¾ 2^(−1/3) (4π)^(−1/6).
-    network = draw_classifier(8, 2048, 1, 0.0, seed=1)
-    points = unit(np.random.default_rng(2), 16, 8)
-    taus = np.geomspace(0.02, 0.2, 6)
-    law = linearisation_law(network, points, taus, "worst")
-    assert law.exponent == pytest.approx(4 / 3, abs=0.03)
-    sizes = np.linalg.norm(network.states(points)[0], axis=1)
-    constant = 0.75 * 2 ** (-1 / 3) * (4 * math.pi) ** (-1 / 6)
-    measured = np.array(law.errors) / (taus ** (4 / 3) * math.sqrt(2048) * sizes.mean())
-    assert measured == pytest.approx(np.full(6, constant), rel=0.1)
-    # The same comparison notices exponents 1 and 5/3.
-    for wrong in (1.0, 5 / 3):
-        assert abs(law.exponent - wrong) > 0.25
-
-
-def test_other_directions_err_less():
-    laws = {law.direction: law for law in laws_at_start(64, 4)}
-    for direction in ("gradient", "normal"):
-        pairs = zip(laws[direction].errors, laws["worst"].errors, strict=True)
-        assert all(0 < other < worst for other, worst in pairs)
-        assert laws[direction].exponent > 1.5
-    # The errors by another route: the network at the moved weights, for the gradient.
-    network = draw_classifier(8, 64, 4, 0.25)
-    points = np.random.default_rng([0, 6]).normal(size=(4, 8))
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
-    steps = [gradient.mean(axis=0) for gradient in network.gradients(points)]
-    tau = laws["gradient"].taus[3]
-    moved = [
-        w + tau * step / np.linalg.norm(step)
-        for w, step in zip(network.weights, steps, strict=True)
-    ]
-    error = linearisation_errors(network, moved, points).mean()
-    assert laws["gradient"].errors[3] == pytest.approx(error, rel=1e-9)
-
-
 # --- sweeps in depth --------------------------------------------------------------------------
 
 
@@ -335,86 +251,6 @@ def test_the_sweep_agrees_with_the_network_itself():
 def test_great_depths_do_not_overflow():
     row = depth_sweep([3000], ["1"], width=4)[0]
     assert row.log_certificate > row.log_jacobian > 800
-
-
-# --- the margin -------------------------------------------------------------------------------
-
-
-def halfspace(generator, number):
-    points = unit(generator, 4 * number, 3)
-    points = points[np.abs(points[:, 0]) > 0.3][:number]
-    return points, np.sign(points[:, 0])
-
-
-def test_two_opposite_points_have_the_margin_of_one_half_normal_mean():
-    # γ* = E max(u, 0) = 1/√(2π): the constant function c = ±1 by the sign of u_1 attains it.
-    found = margin_estimate([[1.0, 0.0], [-1.0, 0.0]], [1, -1], features=300)
-    truth = 1 / math.sqrt(2 * math.pi)
-    assert abs(found.lower - truth) < 4 * found.lower_error
-    assert abs(found.upper - truth) < 4 * found.upper_error
-    # E γ̂_N ≤ γ*; its standard error over 300 features is about .6/√300
-    assert found.fitted < truth + 4 * 0.6 / math.sqrt(300)
-
-
-def test_the_margin_is_bracketed_and_converges():
-    points, labels = halfspace(np.random.default_rng(0), 60)
-    others = halfspace(np.random.default_rng(1), 60)
-    found = [
-        margin_estimate(points, labels, features=number, held_out=others)
-        for number in (30, 300, 3000)
-    ]
-    for one in found:
-        assert one.lower - 4 * one.lower_error < one.upper + 4 * one.upper_error
-    widths = [one.upper - one.lower for one in found]
-    assert widths[0] > widths[1] > widths[2]
-    assert widths[2] < widths[0] / 2
-    assert found[2].lower < found[2].fitted < found[0].upper
-    assert found[2].separated
-    assert found[2].held_out_errors == 0
-    assert found[2].held_out > 0
-    # Labels at random are not separated with any comparable margin.
-    mixed = np.random.default_rng(2).choice([-1, 1], size=60)
-    assert margin_estimate(points, mixed, features=1000).upper < found[2].lower / 2
-
-
-def test_what_was_fitted_is_told_from_what_was_held_out():
-    # Few points in many dimensions are separated whatever their labels; others are not.
-    generator = np.random.default_rng(6)
-    points, labels = unit(generator, 10, 20), generator.choice([-1, 1], size=10)
-    others = unit(generator, 400, 20), generator.choice([-1, 1], size=400)
-    found = margin_estimate(points, labels, features=1000, held_out=others)
-    assert found.separated
-    assert found.held_out < 0
-    assert abs(found.held_out_errors - 0.5) < 4 * 0.5 / math.sqrt(400)
-
-
-def test_fitted_margins_are_low_on_average_and_rise_with_features():
-    points, labels = halfspace(np.random.default_rng(0), 20)
-    means = [
-        np.mean(
-            [margin_estimate(points, labels, features=n, fresh=2, seed=s).fitted for s in seeds]
-        )
-        for n, seeds in ((20, range(60)), (80, range(60)))
-    ]
-    upper = margin_estimate(points, labels, features=3000)
-    assert means[0] < means[1] < upper.upper + 4 * upper.upper_error
-
-
-def test_the_linear_program_against_its_own_constraints():
-    # With one feature c = ±1 and the margin is by hand.
-    points = np.array([[1.0], [2.0]])
-    one = margin_estimate(points, [1, 1], features=1, fresh=2, seed=4)
-    drawn = np.random.default_rng(4).normal(size=(1, 1))[0, 0]
-    assert one.fitted == pytest.approx(max(drawn, 0.0), abs=1e-9)
-    assert margin_estimate(points, [1, -1], features=1, fresh=2, seed=4).fitted <= 1e-9
-
-
-def test_one_against_rest_splits_and_normalises():
-    points = np.arange(1, 13).reshape(6, 2)
-    sample, held_out = one_against_rest(points, [3, 1, 3, 2, 1, 1], 3)
-    assert np.linalg.norm(np.concatenate([sample[0], held_out[0]]), axis=1) == pytest.approx(1)
-    assert sample[1].tolist() == [1, 1, -1]
-    assert held_out[1].tolist() == [-1, -1, -1]
 
 
 # --- bad input and the command ----------------------------------------------------------------

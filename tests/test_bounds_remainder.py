@@ -8,8 +8,8 @@ import mpmath
 import numpy as np
 import pytest
 import sympy
-from bounds_towers import random_tower
-from flint import acb, arb, ctx
+from bounds_towers import MP, as_mp, random_tower
+from flint import arb, ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +17,6 @@ from expansion.bounds import complex_range, remainder
 from expansion.bounds.ball_series import encoded, orders_in_balls
 from expansion.bounds.balls import PRECISION, ball, norm, upwards
 from expansion.bounds.branch_majorants import direct_bound
-from expansion.bounds.complex_range import FUNCTIONS, majorant, range_bound
 from expansion.bounds.remainder import certified_truncation
 from expansion.bounds.tower_majorant import TowerMajorant
 from expansion.errors import InputError
@@ -81,14 +80,6 @@ def test_no_bound_is_crossed_in_ten_thousand_towers(part):
 
 # ---- The truth, by other routes --------------------------------------------------------------
 
-MP = {
-    "tanh": mpmath.tanh,
-    "sin": mpmath.sin,
-    "erf": mpmath.erf,
-    "gelu": lambda a: a * (1 + mpmath.erf(a / mpmath.sqrt(2))) / 2,
-    "linear": lambda a: a,
-}
-
 
 def in_high_precision(tower, x, z):
     """The output at scales zλ by composing the blocks in complex numbers of mpmath."""
@@ -120,10 +111,6 @@ def in_high_precision(tower, x, z):
 def layered_cases(count):
     towers = map(random_tower, range(4 * count))
     return [case for case in towers if not isinstance(case[0].branches[0], SymbolicBranch)][:count]
-
-
-def as_mp(value):
-    return mpmath.mpf(value.mid().str(45, radius=False))
 
 
 @pytest.mark.parametrize("case", range(12))
@@ -182,70 +169,6 @@ def test_deep_towers_get_the_bits_they_need():
     found = certified_truncation(Tower(tuple(branches), "1/sqrt(n)"), g.normal(size=4), 2)
     assert found.tail.rad() <= 1e-12 * found.tail.mid()
     assert found.is_vacuous
-
-
-# ---- Complex ranges and majorants ------------------------------------------------------------
-
-VALUES = {
-    "linear": lambda w: w,
-    "tanh": lambda w: w.tanh(),
-    "sin": lambda w: w.sin(),
-    "cos": lambda w: w.cos(),
-    "erf": lambda w: w.erf(),
-    "gelu": lambda w: w * (1 + (w / arb(2).sqrt()).erf()) / 2,
-    "sigmoid": lambda w: 1 / (1 + (-w).exp()),
-    "exp": lambda w: w.exp(),
-    "log": lambda w: w.log(),
-    "inverse": lambda w: 1 / w,
-}
-CENTRES = st.floats(-4, 4)
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-@given(centre=CENTRES, radius=st.floats(0, 4), share=st.floats(0, 1), angle=st.floats(0, 7))
-def test_ranges_hold_every_value(name, centre, radius, share, angle):
-    a, t = ball(abs(centre) if name == "log" else centre), ball(radius)
-    bound = range_bound(name, a, t)
-    if not bound.is_finite():
-        return
-    reach = t * ball(share)
-    value = VALUES[name](acb(a + reach * ball(angle).cos(), reach * ball(angle).sin()))
-    assert not bound < abs(value)
-
-
-@pytest.mark.parametrize(("name", "pole"), [("tanh", arb.pi() / 2), ("sigmoid", arb.pi())])
-def test_poles_are_seen(name, pole):
-    assert not range_bound(name, arb(0), pole).is_finite()
-    assert range_bound(name, arb(0), pole * 0.99).is_finite()
-    assert range_bound(name, arb(9), pole * 1.5).is_finite()  # no pole near there
-    real = (pole * 0.99).tanh()
-    assert range_bound(name, arb(0), pole * 0.99) > 5 * real  # what a real ball would say
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-@given(centre=CENTRES, share=st.floats(0, 0.9))
-def test_majorants_are_above_their_functions(name, centre, share):
-    a = ball(abs(centre) + 0.1 if name in ("log", "inverse") else centre)
-    found = majorant(name, a, 12)
-    t = ball(share) * (1 / found.rate if name != "linear" else 1)
-    rest = VALUES[name](acb(a, t)) if name != "log" else acb(a, t).log()
-    assert not found(t) < abs(rest)
-    # Against derivatives at higher precision, as a second route to the coefficients.
-    with mpmath.workdps(40):
-        function = {**MP, "cos": mpmath.cos, "exp": mpmath.exp, "log": mpmath.log}.get(name)
-        if function is not None:
-            true = mpmath.taylor(function, as_mp(a), 4)
-            for c, coefficient in zip(true, found.coefficients, strict=False):
-                assert abs(abs(c) - as_mp(coefficient)) <= 1e-12 * (1 + abs(c))
-
-
-def test_majorants_beyond_their_terms():
-    # tan t is the majorant of tanh at 0; few terms and the certified rest stay above it.
-    for terms in (2, 5, 20):
-        found = majorant("tanh", arb(0), terms)
-        for t in (0.1, 0.7, 1.2, 1.4):
-            assert found(ball(t)) > math.tan(t) * (1 - 1e-15)
-    assert not majorant("tanh", arb(0), 5)(arb(2)).is_finite()
 
 
 # ---- The theorem -----------------------------------------------------------------------------
